@@ -1,0 +1,1 @@
+# embed(TARGET NAME FILES...): files as string constants inside a generated header. Filled by the web room.
