@@ -177,7 +177,7 @@ Verdict judge_target(std::string_view host, Head& head) {
   auto target = head.target;
   if (auto refusal = judge_target_characters(target)) return refusal;
   if (target == "*" && head.method == "OPTIONS") {
-    head.path = "*";
+    head.path.assign(1, '*');
     return {};
   }
   if (target[0] != '/') {
@@ -393,7 +393,8 @@ std::optional<Refusal> judge(std::string_view bytes, Head& head) {
 
   if (!is_known_method(head.method)) return refuse_with(Problem::method_unknown, "");
   if (auto refusal = judge_target(noted.host, head)) return refusal;
-  if (noted.other_expectation) return refuse_with(Problem::expectation, "");
+  // Whoever waits for an answer to this may never send its body.
+  if (noted.other_expectation) return close_with(Problem::expectation, "");
   return {};
 }
 

@@ -56,7 +56,7 @@ class HeadReader {
   Progress feed(std::string_view bytes);
   /// Bytes of the complete head, its empty line included.
   std::size_t size() const { return line_; }
-  const Refusal& refusal() const { return *refusal_; }
+  const std::optional<Refusal>& refusal() const { return refusal_; }
   void reset() { *this = HeadReader{}; }
 
  private:

@@ -37,7 +37,7 @@ bool is_rest(std::string_view segment) {
 }
 
 /// The values of the route's parameters, by walking its pattern and the path side by side.
-void bind(std::string_view pattern, std::string_view path, Pairs& params) {
+void bind_params(std::string_view pattern, std::string_view path, Pairs& params) {
   while (!pattern.empty()) {
     const auto name = take_segment(pattern);
     if (is_rest(name)) {
@@ -119,7 +119,7 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
     const auto& route = routes_[index];
     if (route.method == method || (method == "HEAD" && route.method == "GET" && route.handler)) {
       result.route = &route;
-      bind(route.path, path, result.params);
+      bind_params(route.path, path, result.params);
       return result;
     }
   }
