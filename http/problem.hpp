@@ -63,6 +63,7 @@ Problem to_problem(Errc code);
 /// 401 carries WWW-Authenticate.
 Response problem(Problem kind, std::string_view detail, const Request& request);
 
+inline constexpr int status_not_modified = 304;
 /// "Not Found" and the like; "" for a code we never send.
 std::string_view reason_phrase(int status);
 /// Whether an answer with this code has content at all (1xx, 204 and 304 have none).
