@@ -25,17 +25,17 @@ bool matches_etag(std::string_view if_none_match, std::string_view etag) {
   return false;
 }
 
-Response static_answer(const Request& request, std::string_view bytes, std::string content_type,
-                       const std::string& etag, std::string_view cache_control) {
+Response answer_static(const Request& request, const StaticFile& file,
+                       std::string_view cache_control) {
   Response r;
-  r.headers.emplace_back("ETag", etag);
+  r.headers.emplace_back("ETag", file.etag);
   r.headers.emplace_back("Cache-Control", cache_control);
-  if (matches_etag(request.header("if-none-match"), etag)) {
+  if (matches_etag(request.header("if-none-match"), file.etag)) {
     r.status = status_not_modified;
     return r;
   }
-  r.content_type = std::move(content_type);
-  r.static_body = bytes;
+  r.content_type = file.content_type;
+  r.static_body = file.content;
   return r;
 }
 
