@@ -1,0 +1,74 @@
+// The route table: method, path, scope and body rule of every route, and its handler.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/exchange.hpp"
+
+namespace sara::http {
+
+using Handler = std::function<boost::asio::awaitable<Response>(Request&)>;
+
+/// What a body may be. Checked in api.md's order: path, method, credentials, permission, size,
+/// content type, body.
+enum class Body : std::uint8_t {
+  none,       ///< a body is not expected; one that comes is read within the limit and ignored
+  json,       ///< application/json, parsed by the handler
+  webhook,    ///< any content type, webhook limit (4 MiB)
+  multipart,  ///< any content type, inbound parse limit (32 MiB)
+};
+
+/// A WebSocket route takes over the socket after the checks of its GET; see http/feed.hpp.
+struct Upgrade;
+using UpgradeHandler =
+    std::function<boost::asio::awaitable<void>(Request, boost::asio::ip::tcp::socket, std::string)>;
+
+struct Route {
+  std::string method;
+  std::string path;  ///< "/api/v1/conversations/{id}/messages"
+  Scope scope = Scope::read;
+  Body body = Body::none;
+  Handler handler;
+  UpgradeHandler upgrade;  ///< set for WebSocket routes only
+};
+
+/// Paths are literal segments and parameters: "/contacts/{id}", or "/assets/{name...}" for all the
+/// rest. A literal segment wins over a parameter. A parameter never matches an empty segment.
+class Router {
+ public:
+  Router();
+  ~Router();
+  Router(Router&&) noexcept;
+  Router& operator=(Router&&) noexcept;
+  void get(std::string path, Scope scope, Handler handler);
+  void post(std::string path, Scope scope, Body body, Handler handler);
+  void put(std::string path, Scope scope, Body body, Handler handler);
+  void patch(std::string path, Scope scope, Body body, Handler handler);
+  void remove(std::string path, Scope scope, Handler handler);
+  /// GET that becomes a WebSocket. The handler gets the request, the socket, and bytes already read
+  /// behind the header. It authenticates by itself: browsers cannot set the Authorization header.
+  void websocket(std::string path, UpgradeHandler handler);
+
+  struct Match {
+    const Route* route = nullptr;         ///< none: not found, or the method is not allowed
+    std::vector<std::string> allowed;     ///< methods of the path; empty: the path is unknown
+    Pairs params;
+  };
+  /// HEAD finds the route of GET.
+  Match match(std::string_view method, std::string_view path) const;
+  const std::vector<Route>& routes() const { return routes_; }
+
+ private:
+  struct Node;
+  void add(Route route);
+  std::vector<Route> routes_;
+  std::unique_ptr<Node> root_;
+};
+
+}  // namespace sara::http
