@@ -215,6 +215,16 @@ Strings matches(const std::string& text, const char* pattern) {
   return out;
 }
 
+/// True if a documented path means this route, segment by segment: a parameter there stands for
+/// any.
+bool covers(const std::string& documented, const std::string& route) {
+  const fs::path a = documented;
+  const fs::path b = route;
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](auto& known, auto& segment) {
+    return known == segment || known.string().starts_with('{');
+  });
+}
+
 // --- the first column --------------------------------------------------------------------------
 
 /// Why a file may not include one of our headers, or "".
@@ -410,17 +420,14 @@ TEST_CASE("tidy: every problem type has a page that says what to do") {
 
 TEST_CASE("tidy: every route is in the OpenAPI document") {
   Report report;
-  // Names of parameters may differ: "/contacts/{id}" is "/contacts/{contact_id}".
-  static const std::regex parameter(R"(\{[^}]*\})");
-  const auto document = std::regex_replace(text_of("docs/openapi.json"), parameter, "{}");
+  const auto documented = matches(text_of("docs/openapi.json"), R"re("(/[^"]*)"\s*:)re");
   for (const auto& file : tree()) {
     if (!file.path.starts_with("http/routes/")) continue;
     const auto* pattern = "\\.(?:get|post|put|patch|remove|websocket)\\s*\\(\\s*\"(/[^\"]*)\"";
     for (const auto& path : matches(file.text, pattern)) {
-      const auto shape = std::regex_replace(path, parameter, "{}");
-      if (document.find('"' + shape + '"') == std::string::npos) {
-        report.add(file.path, path + " is not in docs/openapi.json");
-      }
+      const bool found = std::any_of(documented.begin(), documented.end(),
+                                     [&](const auto& known) { return covers(known, path); });
+      if (!found) report.add(file.path, path + " is not in docs/openapi.json");
     }
   }
   CHECK(report.text() == "");
