@@ -428,10 +428,10 @@ HeadReader::Progress HeadReader::feed(std::string_view bytes) {
       scanned_ = stray == tail.npos ? bytes.size() : bytes.size() - 1;
       return Progress::more;
     }
-    if (end == line_ || bytes[end - 1] != '\r') {
+    const auto line = bytes.substr(line_, bytes.find('\r', line_) - line_);
+    if (line_ + line.size() + 1 != end) {
       return refuse(Problem::bad_request, "A line ends with CR and LF.");
     }
-    const auto line = bytes.substr(line_, end - 1 - line_);
     line_ = scanned_ = end + 1;
     if (in_request_line) {
       // A request line that is wrong by itself may be all that ever comes (version 0.9).
