@@ -111,9 +111,9 @@ struct HttpClient::Impl {
       wire = std::make_unique<Wire>();
       if (wire->connect(port)) return wire.reset(), std::nullopt;
     }
-    auto error =
-        wire->finish([&](auto done) { http::async_write(wire->stream, request, done); });
-    auto answer = error ? std::nullopt : wire->read(request.method() == http::verb::head);
+    // A server may answer before it has read everything (413), so a failed write is no verdict.
+    wire->finish([&](auto done) { http::async_write(wire->stream, request, done); });
+    auto answer = wire->read(request.method() == http::verb::head);
     if (!answer || !wire->keep_alive) wire.reset();
     return answer;
   }
