@@ -21,7 +21,7 @@ constexpr auto quietly = asio::experimental::as_tuple(asio::use_awaitable);
 
 struct Run {
   const Load& load;
-  const std::vector<Ask>& asks;
+  const Source& source;
   std::vector<int> statuses;
   std::size_t next = 0;
   std::size_t answers = 0;
@@ -55,7 +55,7 @@ asio::awaitable<int> exchange(beast::tcp_stream& stream, const Ask& ask, const R
 }
 
 /// Sends one request until it has an answer that counts.
-asio::awaitable<int> settle(beast::tcp_stream& stream, const Ask& ask, const Run& run) {
+asio::awaitable<int> settle(beast::tcp_stream& stream, const Ask ask, const Run& run) {
   int status = no_answer;
   for (int repeats = run.load.repeats_of_503;; --repeats) {
     status = co_await exchange(stream, ask, run);
@@ -65,9 +65,17 @@ asio::awaitable<int> settle(beast::tcp_stream& stream, const Ask& ask, const Run
   }
 }
 
-asio::awaitable<void> connection(Run& run) {
+/// The number of a connection's next request; at the end, how many there are.
+std::size_t take(Run& run, std::size_t& lane) {
+  if (!run.load.lanes) return run.next++;
+  auto mine = lane;
+  lane += run.load.connections;
+  return mine;
+}
+
+asio::awaitable<void> connection(Run& run, std::size_t lane) {
   beast::tcp_stream stream(co_await asio::this_coro::executor);
-  while (run.next < run.asks.size() && Clock::now() < run.deadline) {
+  while (Clock::now() < run.deadline) {
     if (!stream.socket().is_open()) {
       stream.expires_at(run.deadline);
       auto [error] = co_await stream.async_connect(
@@ -76,9 +84,10 @@ asio::awaitable<void> connection(Run& run) {
       stream.socket().set_option(tcp::no_delay(true));
       continue;
     }
-    std::size_t mine = run.next++;
+    std::size_t mine = take(run, lane);
+    if (mine >= run.statuses.size()) co_return;
     run.statuses[mine] = no_answer;
-    run.statuses[mine] = co_await settle(stream, run.asks[mine], run);
+    run.statuses[mine] = co_await settle(stream, run.source(mine), run);
     if (run.statuses[mine] != no_answer) {
       ++run.answers;
       if (run.load.on_answer) run.load.on_answer(run.answers);
@@ -92,13 +101,17 @@ asio::awaitable<void> connection(Run& run) {
 
 }  // namespace
 
-std::vector<int> send_all(const Load& load, const std::vector<Ask>& asks) {
-  Run run{load, asks, std::vector<int>(asks.size(), not_sent), 0, 0, within(load.at_most)};
+std::vector<int> send_all(const Load& load, std::size_t count, const Source& source) {
+  Run run{load, source, std::vector<int>(count, not_sent), 0, 0, within(load.at_most)};
   asio::io_context io{1};
-  for (std::size_t i = 0; i < std::min(load.connections, asks.size()); ++i)
-    asio::co_spawn(io, connection(run), asio::detached);
+  for (std::size_t i = 0; i < std::min(load.connections, count); ++i)
+    asio::co_spawn(io, connection(run, i), asio::detached);
   io.run();
   return run.statuses;
+}
+
+std::vector<int> send_all(const Load& load, const std::vector<Ask>& asks) {
+  return send_all(load, asks.size(), [&asks](std::size_t i) { return asks[i]; });
 }
 
 struct Background::Impl {

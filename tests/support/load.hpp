@@ -25,10 +25,17 @@ struct Load {
   std::function<void(std::size_t)> on_answer = {};
   /// 503 is sent again, in its turn, up to this many times.
   int repeats_of_503 = 0;
+  /// Request i goes over connection i % connections and no other, so that those of one connection
+  /// are sent strictly one after the other.
+  bool lanes = false;
 };
 
-/// Sends them all, in order as far as one line of connections can, and returns each one's status:
+/// Makes the request of that number, at the moment it is sent.
+using Source = std::function<Ask(std::size_t)>;
+
+/// Sends them all, the next one over whichever connection is free, and returns each one's status:
 /// that of its answer, no_answer or not_sent.
+std::vector<int> send_all(const Load& load, std::size_t count, const Source& source);
 std::vector<int> send_all(const Load& load, const std::vector<Ask>& asks);
 
 /// The load as a thread of its own, for tests that do something to the server meanwhile.

@@ -2,14 +2,13 @@
 #include "tests/support/server.hpp"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <stdexcept>
 
 #include "base/json.hpp"
@@ -126,52 +125,48 @@ Tenant Server::make_tenant(const std::string& name) const {
 
 namespace {
 
-/// The folder of the private Postgres: the one below the data directory with a postmaster.pid.
-std::string cluster_dir(const std::string& data_dir) {
-  std::error_code ignored;
-  for (auto entry = fs::recursive_directory_iterator(
-           data_dir, fs::directory_options::skip_permission_denied, ignored);
-       entry != fs::recursive_directory_iterator(); entry.increment(ignored)) {
-    if (entry.depth() > 3) entry.disable_recursion_pending();
-    if (entry->path().filename() == "postmaster.pid") return entry->path().parent_path();
-  }
-  return {};
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
+std::vector<std::string> lines_of(const std::string& path) {
   std::vector<std::string> lines;
-  std::istringstream in(text);
+  std::ifstream in(path);
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;
+}
+
+/// Where the private Postgres of a data directory lives, as runtime/private_postgres.cpp keeps it.
+struct Cluster {
+  std::string dir;
+  std::string socket_dir;
+  pid_t pid = 0;
+};
+
+Cluster cluster_of(const std::string& data_dir) {
+  Cluster found;
+  for (auto& line : lines_of(data_dir + "/postgres.place"))
+    if (line.starts_with("cluster=")) found.dir = (fs::path(data_dir) / line.substr(8)).string();
+  if (found.dir.empty()) return found;
+  auto lines = lines_of(found.dir + "/postmaster.pid");
+  if (lines.size() < 5) return found;
+  found.pid = static_cast<pid_t>(std::strtol(lines[0].c_str(), nullptr, 10));
+  found.socket_dir = lines[4];
+  return found;
 }
 
 }  // namespace
 
 std::string Server::database_url() const {
-  auto dir = cluster_dir(data_dir_);
-  if (dir.empty()) return {};
-  // postmaster.pid: pid, data directory, start time, port, socket directory, address, ...
-  auto lines = lines_of(read_file(dir + "/postmaster.pid"));
-  if (lines.size() < 5) return {};
-  auto named = [this](const char* key, std::string otherwise) {
-    auto found = environment_.find(key);
-    return found == environment_.end() ? otherwise : found->second;
-  };
-  return "postgresql:///" + named("SARA_TEST_DATABASE", "madansara") + "?host=" + lines[4] +
-         "&port=" + lines[3];
+  auto cluster = cluster_of(data_dir_);
+  if (cluster.socket_dir.empty()) return {};
+  return "postgresql://madansara@/madansara?host=" + cluster.socket_dir + "&port=5432";
 }
 
 void Server::end_postgres() {
-  auto dir = cluster_dir(data_dir_);
-  if (dir.empty()) return;
-  auto lines = lines_of(read_file(dir + "/postmaster.pid"));
-  if (lines.empty()) return;
-  auto pid = static_cast<pid_t>(std::strtol(lines[0].c_str(), nullptr, 10));
-  // Only ours: its working directory is the cluster below our own temporary folder.
+  auto cluster = cluster_of(data_dir_);
+  // Only ours: a process that works inside the cluster below our own data directory.
   std::error_code error;
-  auto home = fs::read_symlink("/proc/" + lines[0] + "/cwd", error);
-  if (pid > 1 && !error && home.string().starts_with(place_.path()))
-    end_process(pid, SIGINT, 20s);
+  auto home = fs::read_symlink("/proc/" + std::to_string(cluster.pid) + "/cwd", error);
+  if (cluster.pid <= 1 || error || home.string() != cluster.dir) return;
+  end_process(cluster.pid, SIGQUIT, 20s);
+  if (cluster.socket_dir.starts_with("/tmp/madansara-")) fs::remove_all(cluster.socket_dir, error);
 }
 
 Server& shared_server() {
