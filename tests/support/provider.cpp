@@ -190,6 +190,27 @@ Ask Meta::whatsapp_status(const std::string& to, const std::string& wamid,
                  ",\"recipient_id\":" + quoted(to) + "}]"));
 }
 
+Sandbox::Sandbox(HttpClient& api, const std::string& settings) {
+  integration = make_integration(
+      api, R"({"provider":"sandbox","name":"Sandbox","credentials":{"secret":)" + quoted(secret) +
+               "},\"settings\":" + settings + "}");
+}
+
+Ask Sandbox::signed_body(std::string body) const {
+  auto mac = crypto::HmacKey(crypto::HmacKey::Hash::sha256, secret).sign(body);
+  return {"POST", integration.path, std::move(body),
+          {{"Content-Type", "application/json"},
+           {"X-Sandbox-Signature", "sha256=" + crypto::to_hex(mac)}}};
+}
+
+Ask Sandbox::message(const std::string& id, const std::string& channel, const std::string& from,
+                     const std::string& text, std::int64_t at_ms) const {
+  return signed_body(R"({"events":[{"type":"message","id":)" + quoted(id) +
+                     ",\"channel\":" + quoted(channel) + ",\"from\":" + quoted(from) +
+                     R"(,"to":"shop","text":)" + quoted(text) +
+                     ",\"at_ms\":" + std::to_string(at_ms == 0 ? now_ms() : at_ms) + "}]}");
+}
+
 struct SendGrid::Key {
   crypto::EcdsaPrivateKey key = crypto::EcdsaPrivateKey::generate();
 };

@@ -98,6 +98,17 @@ struct SendGrid {
   std::unique_ptr<Key> key_;
 };
 
+struct Sandbox {
+  explicit Sandbox(HttpClient& api, const std::string& settings = "{}");
+  Ask signed_body(std::string body) const;
+  /// A message of a contact; at_ms 0: now.
+  Ask message(const std::string& id, const std::string& channel, const std::string& from,
+              const std::string& text, std::int64_t at_ms = 0) const;
+
+  std::string secret = "test_sandbox_secret_0123456789";
+  Integration integration;
+};
+
 /// multipart/form-data with a fixed boundary.
 std::string multipart(const std::vector<Part>& parts);
 constexpr std::string_view multipart_type = "multipart/form-data; boundary=xYzZY";
