@@ -20,6 +20,7 @@ function cleanEnvironment() {
 function announcedPort(child) {
   return new Promise((resolve, reject) => {
     const deadline = setTimeout(() => reject(new Error('the server did not start in 60 s')), 60_000);
+    child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
     createInterface({ input: child.stdout }).on('line', (line) => {
       const found = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);

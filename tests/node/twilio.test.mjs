@@ -174,7 +174,7 @@ test('every forgery is refused with 401 and leaves nothing', async (t) => {
     'a field more': () => send(good, { ...params, Extra: '1' }),
     'an empty field more': () => send(good, { ...params, Extra: '' }),
     'a field less': () => send(good, Object.fromEntries(Object.entries(params).slice(1))),
-    'a renamed field': () => send(good, { ...params, body: params.Body, Body: undefined }),
+    'a renamed field': () => send(good, raw.replace('Body=', 'body=')),
     'the body unsigned': () => send(sign(hook, {}), params),
     'the raw body signed': () =>
       send(createHmac('sha1', authToken).update(hook + raw).digest('base64'), params),
