@@ -51,6 +51,13 @@ class Ref {
   const void* value_ = nullptr;
 };
 
+/// How much a text may ask for. A signed webhook may ask for more than an API request.
+struct Limits {
+  std::size_t depth_max = 32;
+  std::size_t members_max = 10'000;  ///< members and elements of the whole text
+  bool any_string = false;  ///< U+0000 passes, half of a surrogate pair becomes U+FFFD
+};
+
 /// A parsed text. Move-only.
 class Document {
  public:
@@ -61,7 +68,7 @@ class Document {
   Ref root() const;
 
  private:
-  friend Result<Document> parse(std::string_view text);
+  friend Result<Document> parse(std::string_view text, const Limits& limits);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -70,13 +77,15 @@ class Document {
 /// 10 000 members and elements, numbers of at most 64 characters, nothing after the value.
 /// errors: malformed - not such a text; invalid_argument - a lone surrogate or U+0000 in a string
 Result<Document> parse(std::string_view text);
+/// The same with other limits.
+Result<Document> parse(std::string_view text, const Limits& limits);
 
 /// The raw texts of an array's elements, or of an object's member: bytes of `text`, not copies.
 /// `text` must have been accepted by parse(). Empty if it is no array, or has no such member.
 std::vector<std::string_view> raw_elements(std::string_view array);
 std::string_view raw_member(std::string_view object, std::string_view key);
 
-/// Appends compact JSON to a string. Misuse (a value without its key) is a bug and asserts.
+/// Appends compact JSON to a string; bytes that are not UTF-8 become U+FFFD. Misuse (a value without its key) is a bug and asserts.
 class Writer {
  public:
   explicit Writer(std::string& out);
@@ -111,8 +120,12 @@ class Writer {
 
  private:
   void before_value();
+  bool in_object() const { return depth_ > 0 && (objects_ >> depth_ & 1) != 0; }
   std::string& out_;
+  std::uint64_t objects_ = 0;  ///< one bit a level: it is an object, not an array
+  int depth_ = 0;
   bool need_comma_ = false;
+  bool after_key_ = false;
 };
 
 }  // namespace sara::json

@@ -38,10 +38,17 @@ struct Route {
   UpgradeHandler upgrade;  ///< set for WebSocket routes only
 };
 
+/// Paths are literal segments and parameters: "/contacts/{id}", or "/assets/{name...}" for all the
+/// rest. A literal segment wins over a parameter. A parameter never matches an empty segment.
 class Router {
  public:
+  Router();
+  ~Router();
+  Router(Router&&) noexcept;
+  Router& operator=(Router&&) noexcept;
   void get(std::string path, Scope scope, Handler handler);
   void post(std::string path, Scope scope, Body body, Handler handler);
+  void put(std::string path, Scope scope, Body body, Handler handler);
   void patch(std::string path, Scope scope, Body body, Handler handler);
   void remove(std::string path, Scope scope, Handler handler);
   /// GET that becomes a WebSocket. The handler gets the request, the socket, and bytes already read
@@ -53,12 +60,15 @@ class Router {
     std::vector<std::string> allowed;     ///< methods of the path; empty: the path is unknown
     Pairs params;
   };
+  /// HEAD finds the route of GET.
   Match match(std::string_view method, std::string_view path) const;
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
+  struct Node;
   void add(Route route);
   std::vector<Route> routes_;
+  std::unique_ptr<Node> root_;
 };
 
 }  // namespace sara::http

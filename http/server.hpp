@@ -26,6 +26,11 @@ struct Limits {
   std::size_t inbound_parse_bytes_max = 32 << 20;
   std::size_t bodies_in_flight_bytes_max = 128 << 20;
   std::size_t requests_per_connection_max = 10'000;
+  std::size_t pipelined_max = 16;  ///< answered in a row before other connections get a turn
+  std::chrono::milliseconds body_rate_grace{5'000};
+  std::size_t body_bytes_per_second_min = 1024;  ///< once the grace is over
+  std::chrono::milliseconds linger{2'000};       ///< reading on after a refusal, so that it arrives
+  std::chrono::milliseconds sweep{250};          ///< how often all these times are looked at
 };
 
 /// Turns "Authorization: Bearer ..." into a principal. Runs on the io thread.
@@ -42,14 +47,16 @@ class Server {
 
   Server(boost::asio::io_context& io, const Router& router, Limits limits, Authenticate auth,
          std::shared_ptr<Shared> shared);
+  /// Cuts what is still open. On the io thread, or after it has ended.
   ~Server();
 
   /// Binds and starts accepting. port 0: the kernel picks one. Returns the port.
   /// errors: unavailable - the address is taken or not ours
   Result<std::uint16_t> listen(const std::string& address, std::uint16_t port);
-  /// No new connections; answers carry "Connection: close"; idle connections are closed.
+  /// No new connections; answers carry "Connection: close"; idle connections are closed. From any
+  /// thread.
   void drain();
-  /// Open connections, for the drain to wait on.
+  /// Open connections, WebSockets included, for the drain to wait on. From any thread.
   std::size_t connections() const;
 
  private:

@@ -1,0 +1,600 @@
+#include "http/session.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstring>
+
+#include "base/log.hpp"
+#include "base/random.hpp"
+#include "http/admission.hpp"
+#include "http/answer.hpp"
+
+namespace sara::http {
+
+namespace asio = boost::asio;
+using ErrorCode = boost::system::error_code;
+
+namespace {
+
+constexpr std::size_t buffer_bytes_min = 4 * 1024;  // A request of usual size, in one read.
+constexpr std::size_t body_read_bytes = 64 * 1024;
+constexpr std::size_t copied_body_bytes_max = 16 * 1024;  // Larger ones are sent from where they are.
+constexpr std::size_t skipped_body_bytes_max = 64 * 1024;
+constexpr std::size_t lingering_bytes_max = 64 << 20;
+
+/// A bijection on 64 bits (splitmix64): ids that never repeat and do not look like a count.
+std::uint64_t scatter(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15ull;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
+void append_hex(std::string& out, std::uint64_t value, int digits) {
+  for (int shift = digits * 4 - 4; shift >= 0; shift -= 4) {
+    out.push_back("0123456789abcdef"[(value >> shift) & 15]);
+  }
+}
+
+void assign_lower(std::string& to, std::string_view from) {
+  to.resize(from.size());
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const char c = from[i];
+    to[i] = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  }
+}
+
+}  // namespace
+
+// --- Edge, Place, Buffer --------------------------------------------------------------------
+
+Edge::Edge(const Router& routes, Limits all_limits, Authenticate auth,
+           std::shared_ptr<Server::Shared> all)
+    : router(routes),
+      limits(all_limits),
+      authenticate(std::move(auth)),
+      shared(std::move(all)),
+      now(std::chrono::steady_clock::now()),
+      waste(body_read_bytes),
+      next_request_id(random_u64()),
+      request_id_prefix(static_cast<std::uint32_t>(random_u64())) {}
+
+std::optional<Place> Place::take(const std::shared_ptr<Edge>& edge, const asio::ip::address& peer) {
+  auto& shared = *edge->shared;
+  if (shared.connections.fetch_add(1) >= edge->limits.connections_max) {
+    shared.connections.fetch_sub(1);
+    return {};
+  }
+  std::string ip;
+  if (!peer.is_loopback()) {
+    // One subscriber owns a whole /64 of IPv6.
+    if (peer.is_v6()) {
+      const auto bytes = peer.to_v6().to_bytes();
+      ip.assign(bytes.begin(), bytes.begin() + 8);
+    } else {
+      const auto bytes = peer.to_v4().to_bytes();
+      ip.assign(bytes.begin(), bytes.end());
+    }
+    const std::lock_guard lock{shared.mutex};
+    auto& count = shared.connections_per_ip[ip];
+    if (count >= edge->limits.connections_per_ip_max) {
+      shared.connections.fetch_sub(1);
+      return {};
+    }
+    ++count;
+  }
+  edge->open.fetch_add(1);
+  return Place{edge, std::move(ip)};
+}
+
+Place::~Place() {
+  if (!edge_) return;
+  auto& shared = *edge_->shared;
+  if (!ip_.empty()) {
+    const std::lock_guard lock{shared.mutex};
+    const auto it = shared.connections_per_ip.find(ip_);
+    if (it != shared.connections_per_ip.end() && --it->second == 0) {
+      shared.connections_per_ip.erase(it);
+    }
+  }
+  shared.connections.fetch_sub(1);
+  edge_->open.fetch_sub(1);
+}
+
+void Buffer::consume(std::size_t n) {
+  begin_ += n;
+  if (begin_ == end_) begin_ = end_ = 0;
+}
+
+asio::mutable_buffer Buffer::room(std::size_t n) {
+  if (capacity_ - end_ < n && begin_ > 0) {
+    std::memmove(data_.get(), data_.get() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (capacity_ - end_ < n) {
+    const auto capacity = std::max({buffer_bytes_min, capacity_ * 2, end_ + n});
+    auto data = std::make_unique_for_overwrite<char[]>(capacity);
+    if (end_ > 0) std::memcpy(data.get(), data_.get(), end_);
+    data_ = std::move(data);
+    capacity_ = capacity;
+  }
+  return {data_.get() + end_, capacity_ - end_};
+}
+
+void Buffer::shrink() {
+  if (!empty() || capacity_ <= 2 * buffer_bytes_min) return;
+  data_.reset();
+  capacity_ = 0;
+}
+
+// --- Life -----------------------------------------------------------------------------------
+
+Session::Session(std::shared_ptr<Edge> edge, Socket socket, std::string peer,
+                 std::optional<Place> place)
+    : edge_(std::move(edge)),
+      socket_(std::move(socket)),
+      place_(std::move(place)),
+      peer_(std::move(peer)),
+      index_(edge_->sessions.size()),
+      deadline_(edge_->now +
+                (edge_->draining ? edge_->limits.linger : edge_->limits.header_timeout)) {
+  edge_->sessions.push_back(this);
+}
+
+Session::~Session() {
+  release();
+  edge_->sessions[index_] = edge_->sessions.back();
+  edge_->sessions[index_]->index_ = index_;
+  edge_->sessions.pop_back();
+}
+
+asio::awaitable<void> Session::serve(std::unique_ptr<Session> session) {
+  try {
+    co_await session->run();
+    if (!session->takeover_) co_return;
+    // The session's memory is not needed while a WebSocket lives; its place among the others is.
+    const auto place = std::move(session->place_);
+    const auto* route = session->route_;
+    auto request = std::move(session->request_);
+    auto socket = std::move(session->socket_);
+    std::string behind{session->in_.view()};
+    session.reset();
+    auto work = route->upgrade(std::move(request), std::move(socket), std::move(behind));
+    co_await std::move(work);
+  } catch (const std::exception& e) {
+    log::error("http.session_failed", {{"what", e.what()}});
+  }
+}
+
+void Session::sweep(TimePoint now) {
+  if (phase_ == Phase::handler) return;
+  bool late = now >= deadline_;
+  if (phase_ == Phase::body && now - body_began_ > edge_->limits.body_rate_grace) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - body_began_).count();
+    const auto due = edge_->limits.body_bytes_per_second_min * static_cast<std::size_t>(ms) / 1000;
+    late = late || body_received_ < due;
+  }
+  if (!late) return;
+  timed_out_ = true;
+  ErrorCode ignored;
+  socket_.cancel(ignored);
+}
+
+void Session::drain() {
+  if (phase_ == Phase::head) deadline_ = std::min(deadline_, edge_->now + edge_->limits.linger);
+  if (phase_ != Phase::idle) return;
+  ErrorCode ignored;
+  socket_.cancel(ignored);
+}
+
+void Session::cut() {
+  ErrorCode ignored;
+  socket_.close(ignored);
+}
+
+void Session::enter(Phase phase, std::chrono::milliseconds limit) {
+  phase_ = phase;
+  timed_out_ = false;
+  deadline_ = edge_->now + limit;
+}
+
+/// A head is timed as a whole, so the time runs on while its pieces arrive.
+void Session::await_head() {
+  timed_out_ = false;
+  if (!in_.empty()) {
+    if (phase_ != Phase::head) enter(Phase::head, edge_->limits.header_timeout);
+  } else if (requests_ > 0) {
+    enter(Phase::idle, edge_->limits.keep_alive);
+    in_.shrink();
+  }
+}
+
+/// A request that arrived just when its idle connection was to be closed is still served.
+std::size_t Session::rescue() {
+  if (phase_ != Phase::idle) return 0;
+  ErrorCode error;
+  const auto n = socket_.read_some(in_.room(1024), error);
+  return error ? 0 : n;
+}
+
+asio::awaitable<void> Session::run() {
+  if (!place_) {
+    next_request_id();
+    refuse(Problem::overloaded, "The server has no room for another connection.", true);
+    write_head();
+    if (send() == Sent::all) co_await linger();
+    co_return;
+  }
+  for (std::size_t in_a_row = 0;; ++in_a_row) {
+    auto progress = reader_.feed(in_.view());
+    if (progress != HeadReader::Progress::more && in_a_row >= edge_->limits.pipelined_max) {
+      in_a_row = 0;
+      const auto executor = socket_.get_executor();
+      co_await asio::post(executor, asio::use_awaitable);
+    }
+    bool broken = false;
+    while (progress == HeadReader::Progress::more && !broken) {
+      in_a_row = 0;
+      await_head();
+      const auto room = in_.room(1024);
+      ErrorCode error;
+      auto n = co_await socket_.async_read_some(room,
+                                                asio::redirect_error(asio::use_awaitable, error));
+      if (error) n = error == asio::error::operation_aborted ? rescue() : 0;
+      if (n == 0 && in_.empty()) co_return;
+      broken = n == 0;
+      in_.commit(n);
+      if (!broken) progress = reader_.feed(in_.view());
+    }
+
+    phase_ = Phase::handler;
+    ++requests_;
+    answer_ = Response{};
+    next_request_id();
+    bool good = !broken && open_request();
+    if (broken) {
+      fill_request(Head{});
+      refuse(timed_out_ ? Problem::request_timeout : Problem::bad_request,
+             timed_out_ ? "" : "The request ended before its head did.", true);
+    }
+    if (good && route_->scope != Scope::open) {
+      auto asked = edge_->authenticate(bearer_);
+      auto principal = co_await std::move(asked);
+      good = permit(std::move(principal));
+    }
+    good = good && (route_->upgrade ? admit_upgrade() : admit_body());
+    if (takeover_) co_return;
+    // A refused request's body is read over if it is small; else the connection ends.
+    if (!answer_.close && wants_body()) {
+      if (!good && !skippable_body()) {
+        answer_.close = true;
+      } else if (!take_body() && !answer_.close) {
+        const bool complete = co_await read_body();
+        good = good && complete;
+      }
+      good = good && !answer_.close;
+    }
+    if (good) co_await handle();
+
+    const bool ours = answer_.close || edge_->draining ||
+                      requests_ >= edge_->limits.requests_per_connection_max;
+    answer_.close = ours || client_closes_;
+    write_head();
+    auto sent = send();
+    if (sent == Sent::some) sent = co_await flush() ? Sent::all : Sent::failed;
+    release();
+    if (sent == Sent::failed) co_return;
+    if (answer_.close) {
+      if (ours || !in_.empty()) co_await linger();
+      co_return;
+    }
+  }
+}
+
+// --- From the head to the handler -----------------------------------------------------------
+
+bool Session::refuse(const Refusal& refusal) {
+  return refuse(refusal.problem, refusal.detail, refusal.close);
+}
+
+bool Session::refuse(Problem kind, std::string_view detail, bool close) {
+  answer_ = problem(kind, detail, request_);
+  answer_.close = close;
+  return false;
+}
+
+/// Judges the head, finds the route, looks at the form of the credential.
+bool Session::open_request() {
+  route_ = nullptr;
+  auto& head = edge_->head;
+  const bool complete = !reader_.refusal();
+  const auto refusal = complete ? judge(in_.view().substr(0, reader_.size()), head)
+                                : *reader_.refusal();
+  if (!complete) head = Head{};
+  fill_request(head);
+  if (refusal && refusal->close) return refuse(*refusal);
+  in_.consume(reader_.size());
+  reader_.reset();
+  if (refusal) return refuse(*refusal);
+
+  auto match = edge_->router.match(request_.method, request_.path);
+  route_ = match.route;
+  if (!route_ && match.allowed.empty()) return refuse(Problem::not_found);
+  if (!route_) {
+    refuse(Problem::method_not_allowed);
+    std::string allow;
+    for (const auto& method : match.allowed) allow += (allow.empty() ? "" : ", ") + method;
+    answer_.headers.emplace_back("Allow", std::move(allow));
+    return false;
+  }
+  request_.params = std::move(match.params);
+  return check_credential_form();
+}
+
+/// Strings of the request before are overwritten, not replaced: most headers stay the same.
+void Session::fill_request(const Head& head) {
+  request_.method.assign(head.method);
+  request_.target.assign(head.target);
+  request_.path.assign(head.path);
+  request_.raw_query.assign(head.raw_query);
+  request_.query = head.query;
+  request_.headers.resize(head.fields.size());
+  for (std::size_t i = 0; i < head.fields.size(); ++i) {
+    auto& [name, value] = request_.headers[i];
+    assign_lower(name, head.fields[i].name);
+    value.assign(head.fields[i].value);
+  }
+  if (const auto id = request_.header("x-request-id"); is_request_id(id)) {
+    request_.request_id.assign(id);
+  }
+  request_.peer = peer_;
+  content_length_ = head.content_length;
+  chunked_ = head.chunked;
+  client_closes_ = head.close;
+  upgrade_ = head.upgrade;
+  expect_continue_ = head.expect_continue;
+  authorizations_ = head.authorizations;
+  content_types_ = head.content_types;
+}
+
+bool Session::check_credential_form() {
+  if (authorizations_ > 1) {
+    return refuse(Problem::unauthenticated, "Send one Authorization header.");
+  }
+  if (route_->scope == Scope::open) return true;
+  if (has_credential(request_.query)) {
+    return refuse(Problem::unauthenticated,
+                  "Send the credential in the Authorization header, never in the address.");
+  }
+  const auto token = bearer_token(request_.header("authorization"));
+  if (!token || !edge_->authenticate) return refuse(Problem::unauthenticated);
+  bearer_ = *token;
+  return true;
+}
+
+bool Session::permit(Result<Principal> principal) {
+  if (!principal) {
+    answer_ = problem(principal.error(), request_);
+    return false;
+  }
+  const bool allowed = principal->may(route_->scope);
+  request_.principal = std::move(*principal);
+  return allowed || refuse(Problem::forbidden);
+}
+
+bool Session::admit_upgrade() {
+  const auto wrong = judge_handshake(request_, upgrade_);
+  if (wrong) {
+    refuse(*wrong);
+    answer_.headers.emplace_back("Upgrade", "websocket");
+    answer_.headers.emplace_back("Sec-WebSocket-Version", "13");
+    return false;
+  }
+  if (wants_body()) return refuse(Problem::bad_framing, "A handshake has no body.", true);
+  takeover_ = true;
+  return true;
+}
+
+std::size_t Session::body_bytes_max() const {
+  switch (route_->body) {
+    case Body::webhook:
+      return edge_->limits.webhook_bytes_max;
+    case Body::multipart:
+      return edge_->limits.inbound_parse_bytes_max;
+    case Body::none:
+    case Body::json:
+      break;
+  }
+  return edge_->limits.body_bytes_max;
+}
+
+bool Session::admit_body() {
+  if (chunked_) chunks_.emplace(body_bytes_max());
+  if (content_length_ > body_bytes_max()) return refuse(Problem::content_too_large, {}, true);
+  if (route_->body == Body::none) return true;
+  if (!request_.header("content-encoding").empty()) {
+    return refuse(Problem::unsupported_media_type, "Send the body without a content encoding.");
+  }
+  if (route_->body == Body::json &&
+      (content_types_ != 1 || !is_json(request_.header("content-type")))) {
+    return refuse(Problem::unsupported_media_type);
+  }
+  return true;
+}
+
+// --- The body -------------------------------------------------------------------------------
+
+/// Whether a refused request's body is worth reading, to keep the connection.
+bool Session::skippable_body() const {
+  // After a final answer nobody knows whether a body follows that waited for "100 Continue".
+  if (expect_continue_) return false;
+  return !chunked_ && content_length_ <= skipped_body_bytes_max;
+}
+
+/// Takes the body from what is there already. False: more is needed, or it was refused.
+bool Session::take_body() {
+  if (chunked_) {
+    const auto used = chunks_->read(in_.view(), request_.body);
+    in_.consume(used);
+    if (chunks_->refusal()) return refuse(*chunks_->refusal());
+    return reserve(request_.body.size()) && chunks_->done();
+  }
+  const auto here = std::min<std::size_t>(content_length_ - request_.body.size(), in_.view().size());
+  request_.body.append(in_.view().substr(0, here));
+  in_.consume(here);
+  return reserve(request_.body.size()) && request_.body.size() == content_length_;
+}
+
+/// Counts this body among those in flight.
+bool Session::reserve(std::size_t bytes) {
+  if (bytes <= reserved_) return true;
+  auto& all = edge_->shared->body_bytes;
+  const auto more = bytes - reserved_;
+  if (all.fetch_add(more, std::memory_order_relaxed) + more >
+      edge_->limits.bodies_in_flight_bytes_max) {
+    all.fetch_sub(more, std::memory_order_relaxed);
+    return refuse(Problem::overloaded, "Too many bodies are on their way.", true);
+  }
+  reserved_ = bytes;
+  return true;
+}
+
+/// Ends one exchange: the body's bytes are given back, and memory if it was much.
+void Session::release() {
+  if (reserved_ > 0) {
+    edge_->shared->body_bytes.fetch_sub(reserved_, std::memory_order_relaxed);
+    reserved_ = 0;
+  }
+  request_.body.clear();
+  if (request_.body.capacity() > body_read_bytes) request_.body.shrink_to_fit();
+  if (out_.capacity() > 2 * copied_body_bytes_max) out_.shrink_to_fit();
+  chunks_.reset();
+}
+
+/// Reads what take_body() did not find. False: refused, the connection is to be closed.
+asio::awaitable<bool> Session::read_body() {
+  if (expect_continue_ && in_.empty()) {
+    out_ = "HTTP/1.1 100 Continue\r\n\r\n";
+    unsent_ = {asio::buffer(out_), asio::const_buffer{}};
+    auto sent = send();
+    if (sent == Sent::some) sent = co_await flush() ? Sent::all : Sent::failed;
+  }
+  enter(Phase::body, edge_->limits.body_timeout);
+  body_began_ = edge_->now;
+  body_received_ = request_.body.size();
+  do {
+    // A body of known length is read to where it stays; chunks pass through the buffer.
+    const auto have = request_.body.size();
+    asio::mutable_buffer room;
+    if (chunked_) {
+      room = in_.room(buffer_bytes_min);
+    } else {
+      request_.body.resize(have + std::min<std::size_t>(content_length_ - have, body_read_bytes));
+      room = asio::buffer(request_.body.data() + have, request_.body.size() - have);
+    }
+    ErrorCode error;
+    const auto n =
+        co_await socket_.async_read_some(room, asio::redirect_error(asio::use_awaitable, error));
+    if (chunked_) {
+      in_.commit(n);
+    } else {
+      request_.body.resize(have + n);
+    }
+    if (error) {
+      phase_ = Phase::handler;
+      if (timed_out_) co_return refuse(Problem::request_timeout, {}, true);
+      co_return refuse(Problem::bad_framing, "The request ended before its body did.", true);
+    }
+    body_received_ += n;
+  } while (!take_body() && !answer_.close);
+  phase_ = Phase::handler;
+  co_return !answer_.close;
+}
+
+// --- The answer -----------------------------------------------------------------------------
+
+asio::awaitable<void> Session::handle() {
+  try {
+    auto work = route_->handler(request_);
+    answer_ = co_await std::move(work);
+    co_return;
+  } catch (const std::exception& e) {
+    log::error("http.handler_failed",
+               {{"request", request_.request_id}, {"route", route_->path}, {"what", e.what()}});
+  }
+  refuse(Problem::internal);
+}
+
+void Session::next_request_id() {
+  request_.request_id.clear();
+  append_hex(request_.request_id, edge_->request_id_prefix, 8);
+  append_hex(request_.request_id, scatter(edge_->next_request_id++), 16);
+  request_.params.clear();
+  request_.principal.reset();
+}
+
+void Session::write_head() {
+  out_.clear();
+  const bool harmless = append_answer_head(
+      out_, answer_,
+      {.date = edge_->date, .request_id = request_.request_id, .close = answer_.close});
+  if (!harmless) {
+    log::error("http.answer_header_refused",
+               {{"request", request_.request_id}, {"path", request_.path}});
+  }
+  const auto leading = static_cast<std::size_t>(answer_.status / 100);
+  ++edge_->answers[std::min<std::size_t>(leading, edge_->answers.size() - 1)];
+
+  std::string_view content = content_of(answer_);
+  if (request_.method == "HEAD" || !has_content(answer_.status)) content = {};
+  if (content.size() <= copied_body_bytes_max) {
+    out_.append(content);
+    content = {};
+  }
+  unsent_ = {asio::buffer(out_), asio::buffer(content)};
+}
+
+/// Writes what the kernel takes at once: nearly always everything.
+Session::Sent Session::send() {
+  while (unsent_[0].size() + unsent_[1].size() > 0) {
+    ErrorCode error;
+    auto n = socket_.write_some(unsent_, error);
+    if (error == asio::error::would_block) return Sent::some;
+    if (error) return Sent::failed;
+    const auto of_first = std::min(n, unsent_[0].size());
+    unsent_[0] += of_first;
+    unsent_[1] += n - of_first;
+  }
+  return Sent::all;
+}
+
+/// Writes the rest as the client takes it. Every bit of progress starts the stall time anew.
+asio::awaitable<bool> Session::flush() {
+  for (;;) {
+    enter(Phase::write, edge_->limits.write_stall);
+    ErrorCode error;
+    co_await socket_.async_wait(Socket::wait_write,
+                                asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return false;
+    const auto sent = send();
+    if (sent != Sent::some) co_return sent == Sent::all;
+  }
+}
+
+/// Closing a socket with unread bytes resets the connection, and the answer may never be read. So:
+/// say that nothing more comes, then read on for a while.
+asio::awaitable<void> Session::linger() {
+  ErrorCode error;
+  socket_.shutdown(Socket::shutdown_send, error);
+  enter(Phase::linger, edge_->limits.linger);
+  std::size_t bytes = 0;
+  while (!error && bytes < lingering_bytes_max) {
+    bytes += co_await socket_.async_read_some(asio::buffer(edge_->waste),
+                                              asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
+}  // namespace sara::http

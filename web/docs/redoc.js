@@ -1,0 +1,2 @@
+Redoc.init('/openapi.json', {hideDownloadButton: false, sortPropsAlphabetically: false},
+           document.getElementById('redoc'));
