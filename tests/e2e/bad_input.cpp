@@ -404,7 +404,7 @@ TEST_CASE("bad input: what the connection itself says wrongly") {
        "headers-too-large", true},
       {"more than 100 headers", "GET /health HTTP/1.1\r\n" + host + many + end, 431,
        "headers-too-large", true},
-      {"unknown method", "BREW /health HTTP/1.1\r\n" + host + end, 501, "not-implemented", false},
+      {"unknown method", "BREW /health HTTP/1.1\r\n" + host + end, 501, "method-not-allowed", false},
       {"HTTP/2.0", "GET /health HTTP/2.0\r\n" + host + end, 505, "http-version", true},
       {"HTTP/0.9", "GET /health HTTP/0.9\r\n" + host + end, 505, "http-version", true},
       {"odd expectation", with("Expect: 200-ok"), 417, "expectation", false},
