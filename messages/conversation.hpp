@@ -61,6 +61,7 @@ struct RetractMessage {
   domain::Retraction retraction;
   std::string dedupe_key;
   std::string raw;
+  Sequence message_seq = 0;  ///< where the message stands; 0: not looked up yet
 };
 /// Answer: committed.
 struct Applied {
@@ -135,7 +136,8 @@ SARA_INSPECT(ApplyReport, x.tenant_id, x.contact_id, x.integration_id, x.report,
              x.unmatched_seq)
 SARA_INSPECT(KeptEvent, x.kind_or_reason, x.failed, x.dedupe_key, x.raw)
 SARA_INSPECT(KeepEvents, x.tenant_id, x.integration_id, x.provider, x.events)
-SARA_INSPECT(RetractMessage, x.tenant_id, x.integration_id, x.retraction, x.dedupe_key, x.raw)
+SARA_INSPECT(RetractMessage, x.tenant_id, x.integration_id, x.retraction, x.dedupe_key, x.raw,
+             x.message_seq)
 SARA_INSPECT(Applied, x.count)
 SARA_INSPECT(Idempotency, x.key, x.request_hash)
 SARA_INSPECT(SendReply, x.tenant_id, x.conversation_id, x.reply, x.idempotency)

@@ -5,14 +5,17 @@ namespace sara::messages {
 namespace {
 
 const auto category = caf::atom("sara");
+constexpr char separator = '\x1f';  // stands in no pointer and no text of ours
 
 }  // namespace
 
 caf::error to_caf(const Error& error) {
-  std::vector<std::string> fields;
+  std::string fields;
   for (auto& field : error.fields) {
-    fields.push_back(field.pointer);
-    fields.push_back(field.detail);
+    for (auto* text : {&field.pointer, &field.detail}) {
+      fields += *text;
+      fields += separator;
+    }
   }
   return {static_cast<std::uint8_t>(error.code), category,
           caf::make_message(error.detail, std::move(fields))};
@@ -23,11 +26,19 @@ Error from_caf(const caf::error& error) {
     return {Errc::unavailable, "the server could not finish this in time; try again", {}};
   Error result{static_cast<Errc>(error.code()), "", {}};
   const caf::message& context = error.context();
-  if (context.match_elements<std::string, std::vector<std::string>>()) {
+  if (context.match_elements<std::string, std::string>()) {
     result.detail = context.get_as<std::string>(0);
-    auto& fields = context.get_as<std::vector<std::string>>(1);
-    for (std::size_t i = 0; i + 1 < fields.size(); i += 2)
-      result.fields.push_back({fields[i], fields[i + 1]});
+    std::string_view rest = context.get_as<std::string>(1);
+    auto next = [&] {
+      auto end = rest.find(separator);
+      std::string part(rest.substr(0, end));
+      rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+      return part;
+    };
+    while (!rest.empty()) {
+      std::string pointer = next();
+      result.fields.push_back({std::move(pointer), next()});
+    }
   }
   return result;
 }

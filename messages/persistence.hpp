@@ -42,11 +42,21 @@ struct RegistryChanged {
   ContactId conflict_with;  ///< save_contact: an identity belongs to this contact; nothing was saved
 };
 
+/// Command from the inbox: from now on, tell me of every commit (or no more). Answered in order with
+/// the commits: everything committed after the answer is told.
+struct WatchCommits {
+  bool on = true;
+};
+struct Watching {
+  bool on = true;
+};
+
 /// The PERSISTENCE actor: group commit. Everything that waits goes into one transaction; each waiter
 /// is answered after the commit. Detached: libpqxx blocks.
 using persistence_actor =
     caf::typed_actor<caf::replies_to<domain::WriteSetPtr>::with<Committed>,
                      caf::replies_to<RegistryChangePtr>::with<RegistryChanged>,
+                     caf::replies_to<WatchCommits>::with<Watching>,
                      caf::reacts_to<caf::flush_atom>>;
 
 }  // namespace sara::messages
@@ -56,9 +66,13 @@ CAF_BEGIN_TYPE_ID_BLOCK(sara_persistence, sara::messages::persistence_ids)
   CAF_ADD_TYPE_ID(sara_persistence, (sara::messages::Committed))
   CAF_ADD_TYPE_ID(sara_persistence, (sara::messages::RegistryChangePtr))
   CAF_ADD_TYPE_ID(sara_persistence, (sara::messages::RegistryChanged))
+  CAF_ADD_TYPE_ID(sara_persistence, (sara::messages::WatchCommits))
+  CAF_ADD_TYPE_ID(sara_persistence, (sara::messages::Watching))
 CAF_END_TYPE_ID_BLOCK(sara_persistence)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sara::domain::WriteSetPtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sara::messages::Committed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sara::messages::RegistryChangePtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sara::messages::RegistryChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sara::messages::WatchCommits)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sara::messages::Watching)
