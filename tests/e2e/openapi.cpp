@@ -30,8 +30,10 @@ std::set<std::string> mounted() {
                                   {".websocket", "GET"}})
         for (auto at = text.find(call); at != std::string::npos; at = text.find(call, at + 1)) {
           auto open = text.find_first_not_of(' ', at + std::string(call).size());
-          if (open == std::string::npos || text.compare(open, 2, "(\"") != 0) continue;
-          auto path = text.substr(open + 2, text.find('"', open + 2) - open - 2);
+          if (open == std::string::npos || text[open] != '(') continue;
+          auto quote = text.find_first_not_of(" \n", open + 1);
+          if (quote == std::string::npos || text[quote] != '"') continue;
+          auto path = text.substr(quote + 1, text.find('"', quote + 1) - quote - 1);
           if (path.starts_with("/")) found.insert(std::string(method) + " " + path);
         }
     }
