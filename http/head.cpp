@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/text.hpp"
 
@@ -406,9 +405,8 @@ HeadReader::Progress HeadReader::refuse(Problem problem, std::string_view detail
 HeadReader::Progress HeadReader::feed(std::string_view bytes) {
   if (fields_begin_ == 0 && line_ == 0 && bytes.starts_with("\r\n")) line_ = scanned_ = 2;
   for (;;) {
-    const auto* found =
-        static_cast<const char*>(std::memchr(bytes.data() + scanned_, '\n', bytes.size() - scanned_));
-    const auto end = found ? static_cast<std::size_t>(found - bytes.data()) : bytes.size();
+    const auto found = bytes.find('\n', scanned_);
+    const auto end = std::min(found, bytes.size());
     const bool in_request_line = fields_begin_ == 0;
     if (in_request_line ? end - line_ > target_bytes_max + 64
                         : end - fields_begin_ > field_section_bytes_max) {
@@ -418,7 +416,7 @@ HeadReader::Progress HeadReader::feed(std::string_view bytes) {
         !(bytes[line_] == '\r' && line_ == 0)) {
       return refuse(Problem::bad_request, "The request line begins with a method.");
     }
-    if (!found) {
+    if (found == bytes.npos) {
       const auto tail = bytes.substr(scanned_);
       const auto stray = tail.find('\r');
       if (stray != tail.npos && stray + 1 != tail.size()) {
@@ -428,10 +426,10 @@ HeadReader::Progress HeadReader::feed(std::string_view bytes) {
       scanned_ = stray == tail.npos ? bytes.size() : bytes.size() - 1;
       return Progress::more;
     }
-    if (end == line_ || bytes[end - 1] != '\r') {
+    const auto line = bytes.substr(line_, bytes.find('\r', line_) - line_);
+    if (line_ + line.size() + 1 != end) {
       return refuse(Problem::bad_request, "A line ends with CR and LF.");
     }
-    const auto line = bytes.substr(line_, end - 1 - line_);
     line_ = scanned_ = end + 1;
     if (in_request_line) {
       // A request line that is wrong by itself may be all that ever comes (version 0.9).

@@ -321,7 +321,7 @@ std::string header_value(std::string_view headers, std::string_view name) {
     std::string value(text::trim(line.substr(name.size() + 1)));
     while (!headers.empty() && (headers[0] == ' ' || headers[0] == '\t')) {
       const std::size_t end = std::min(headers.find('\n'), headers.size());
-      value += ' ';
+      if (!value.empty()) value += ' ';
       value += text::trim(headers.substr(0, end));
       headers.remove_prefix(std::min(end + 1, headers.size()));
     }

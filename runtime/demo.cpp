@@ -16,8 +16,8 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "http/client.hpp"
 #include "providers/signing.hpp"
-#include "runtime/demo_client.hpp"
 
 namespace sara::runtime {
 namespace {
@@ -25,7 +25,7 @@ namespace {
 using std::string;
 
 /// Who carries a person's words.
-enum class Via { twilio, meta, sendgrid, sandbox };
+enum class Via { twilio, meta, sendgrid };
 
 struct Person {
   const char* name;
@@ -62,10 +62,10 @@ constexpr std::array<Person, 30> people{{
      {"Could you send me the invoice for order 2250? I need it for our accounting.",
       "Thank you, that was quick.", nullptr},
      "Of course, it is attached to your account now."},
-    {"Sofia", english, "sms", Via::sandbox, "+15550101007",
+    {"Sofia", english, "sms", Via::twilio, "+15550101007",
      {"Is the shop open this Saturday?", "Until when?", "See you then 🙂"},
      "Yes, we open at nine."},
-    {"Daniel", english, "whatsapp", Via::sandbox, "15550101008",
+    {"Daniel", english, "whatsapp", Via::meta, "15550101008",
      {"Can I return a shirt without the receipt?", "It still has its label on", nullptr},
      "You can, within thirty days."},
 
@@ -87,10 +87,10 @@ constexpr std::array<Person, 30> people{{
      "C'est fait, votre colis partira à la nouvelle adresse."},
     {"Karim", french, "sms", Via::twilio, "+33155501006",
      {"Toujours pas de nouvelles de mon colis…", "Ça fait déjà dix jours !!", nullptr}, nullptr},
-    {"Lucie", french, "whatsapp", Via::sandbox, "33155501007",
+    {"Lucie", french, "whatsapp", Via::twilio, "+33155501007",
      {"Coucou, vous avez des paniers tressés ?", "Le grand modèle, avec des anses", nullptr},
      "Oui, il nous en reste cinq."},
-    {"Noé", french, "messenger", Via::sandbox, "4000100000009",
+    {"Noé", french, "messenger", Via::meta, "4000100000009",
      {"Bonjour, peut-on payer en deux fois ?", "Super, je passe commande", nullptr},
      "Bien sûr, sans frais."},
 
@@ -109,7 +109,7 @@ constexpr std::array<Person, 30> people{{
      "Sí, a partir de veinte piezas. Le enviamos la lista de precios."},
     {"Mateo", spanish, "whatsapp", Via::twilio, "+34555010006",
      {"El paquete llegó abierto y falta una vela", "Pedí seis y vinieron cinco", nullptr}, nullptr},
-    {"Isabel", spanish, "sms", Via::sandbox, "+34555010007",
+    {"Isabel", spanish, "sms", Via::twilio, "+34555010007",
      {"¿Abren el domingo?", "Perfecto, paso por la mañana", nullptr},
      "Sí, de diez a dos."},
 
@@ -133,7 +133,20 @@ constexpr std::array<Person, 30> people{{
      {"Bonswa, mwen vle kat liv kafe", "Voye yo Okap tanpri", nullptr}, nullptr},
 }};
 
+/// People in the shop's own chat, to whom we write first: the sandbox carries it for real.
+struct Guest {
+  const char* name;
+  const char* words;
+};
+constexpr std::array<Guest, 4> guests{{
+    {"Kenny", "Hi Kenny, the candles you asked about are back in stock."},
+    {"Nadia", "Bonjour Nadia, votre commande 2308 est prête, vous pouvez passer la prendre."},
+    {"Paola", "Hola Paola, su pedido ya está en camino."},
+    {"Rose-Merline", "Bonjou Rose-Merline, kòmand ou a pare."},
+}};
+
 constexpr const char* account_sid = "AC00000000000000000000000000000000";
+constexpr std::int64_t hour_ms = 3'600'000;
 constexpr const char* number = "+15550100001";
 constexpr const char* page_id = "100000000000001";
 constexpr const char* instagram_id = "17840000000000001";
@@ -177,8 +190,7 @@ struct Account {
 
 class Play {
  public:
-  Play(const DemoOptions& options, DemoClient client)
-      : options_(options), client_(std::move(client)), run_(random_base62(8)) {}
+  explicit Play(const DemoOptions& options) : options_(options), run_(random_base62(8)) {}
 
   Result<void> prepare();
   void perform();
@@ -189,38 +201,41 @@ class Play {
  private:
   using Step = std::function<void()>;
 
-  Result<json::Document> call(const char* method, const string& target, const string& body);
+  Result<json::Document> call(const char* method, const string& target,
+                              const string& body = {});
   Result<string> connect(const char* provider, const string& json);
   std::vector<Step> script();
   void extras(std::vector<Step>& steps);
 
   string id(std::string_view kind) { return string(kind) + run_ + std::to_string(++ids_); }
+  Result<http::ClientResponse> post(const Webhook& webhook);
   void deliver(const Webhook& webhook, const string& what, bool again = false);
   void expect_refusal(const Webhook& webhook, const string& what, int status);
   void speak(const Person& person, const char* line);
-  void reply(const Person& person);
+  void reply(const Person& person, const string& refusal = {});
 
   Webhook words(const Person& person, const string& text);
   Webhook twilio(const Form& form) const;
   Webhook meta(const string& body) const;
-  Webhook sandbox(const string& body) const;
   Webhook mail(const Person& person, const string& text);
   Webhook events(const string& body) const;
   Webhook page_event(const char* object, const char* account, const string& event) const;
   Webhook whatsapp(const string& members) const;
   string direct(const Person& person, const string& text);
+  Webhook cloud(const char* name, const string& from, const string& text, std::int64_t at_ms);
+  void greet(const Guest& guest);
 
   DemoOptions options_;
-  DemoClient client_;
+  http::Client client_;
   string run_;  ///< makes this run's message ids its own
   int ids_ = 0;
   int messages_ = 0;
   std::map<string, string> urls_;  ///< provider -> webhook_url
   string auth_token_ = "demo_" + random_base62(27);
   string app_secret_ = "demo_" + random_base62(27);
-  string sandbox_secret_ = "demo_" + random_base62(27);
   crypto::EcdsaPrivateKey mail_key_ = crypto::EcdsaPrivateKey::generate();
   Account account_;
+  Refusal last_refusal_;
 };
 
 string target_of(const string& url) { return url.substr(url.find("/webhooks/")); }
@@ -228,15 +243,15 @@ string target_of(const string& url) { return url.substr(url.find("/webhooks/"));
 /// --- the stage -------------------------------------------------------------------------------
 
 Result<json::Document> Play::call(const char* method, const string& target, const string& body) {
-  Headers headers{{"Authorization", "Bearer " + options_.api_key}};
-  if (!body.empty()) headers.emplace_back("Content-Type", "application/json");
-  auto answer = client_.send(method, target, headers, body);
+  std::vector<string> headers{"Authorization: Bearer " + options_.api_key};
+  if (!body.empty()) headers.emplace_back("Content-Type: application/json");
+  auto answer = client_.send(method, options_.url + target, headers, body);
   if (!answer) return fail(answer.error());
   auto document = json::parse(answer->body);
   if (answer->status / 100 == 2 && document) return document;
   string type = document ? string(document->root()["type"].string_or("")) : string();
   string why = document ? string(document->root()["detail"].string_or("")) : answer->body;
-  if (answer->status == 409) account_.refused.push_back({"a reply", answer->status, type});
+  last_refusal_ = {target, answer->status, type};
   return fail(Errc::conflict, target + ": " + std::to_string(answer->status) + " " + why);
 }
 
@@ -260,8 +275,7 @@ Result<void> Play::prepare() {
                    R"(,"verify_token":"demo_verify","page_access_token":"demo_page","page_id":)" +
                    quoted(page_id) + ",\"instagram_account_id\":" + quoted(instagram_id) +
                    ",\"phone_number_id\":" + quoted(phone_number_id) + "}"},
-      {"sandbox", R"("name":"Sandbox","credentials":{"secret":)" + secret(sandbox_secret_) +
-                      R"(},"settings":{"latency_ms":300})"},
+      {"sandbox", R"("name":"Sandbox","credentials":{},"settings":{"latency_ms":300})"},
   };
   for (auto& [provider, rest] : accounts)
     if (auto made = connect(provider, rest); !made) return fail(made.error());
@@ -286,13 +300,6 @@ Webhook Play::meta(const string& body) const {
   return {target_of(urls_.at("meta")),
           {{"Content-Type", "application/json"},
            {"X-Hub-Signature-256", providers::sign_meta(app_secret_, body)}},
-          body};
-}
-
-Webhook Play::sandbox(const string& body) const {
-  return {target_of(urls_.at("sandbox")),
-          {{"Content-Type", "application/json"},
-           {"X-Sandbox-Signature", providers::sign_sandbox(sandbox_secret_, body)}},
           body};
 }
 
@@ -364,24 +371,31 @@ Webhook Play::words(const Person& person, const string& text) {
     if (!prefix.empty()) form.emplace_back("ProfileName", person.name);
     return twilio(form);
   }
-  if (person.via == Via::sandbox)
-    return sandbox(R"({"events":[{"type":"message","id":)" + quoted(id("sbx")) +
-                   ",\"channel\":" + quoted(channel) + ",\"from\":" + quoted(person.address) +
-                   R"(,"to":"shop","name":)" + quoted(person.name) + ",\"text\":" + quoted(text) +
-                   ",\"at_ms\":" + std::to_string(now_ms()) + "}]}");
   if (channel == "messenger") return page_event("page", page_id, direct(person, text));
   if (channel == "instagram") return page_event("instagram", instagram_id, direct(person, text));
-  return whatsapp(R"("contacts":[{"profile":{"name":)" + quoted(person.name) + "},\"wa_id\":" +
-                  quoted(person.address) + "}],\"messages\":[{\"from\":" + quoted(person.address) +
-                  ",\"id\":" + quoted(id("wamid.")) + ",\"timestamp\":" +
-                  quoted(std::to_string(now_ms() / 1000)) + R"(,"type":"text","text":{"body":)" +
+  return cloud(person.name, person.address, text, now_ms());
+}
+
+/// A WhatsApp Cloud message of that time.
+Webhook Play::cloud(const char* name, const string& from, const string& text,
+                    std::int64_t at_ms) {
+  return whatsapp(R"("contacts":[{"profile":{"name":)" + quoted(name) + "},\"wa_id\":" +
+                  quoted(from) + "}],\"messages\":[{\"from\":" + quoted(from) + ",\"id\":" +
+                  quoted(id("wamid.")) + ",\"timestamp\":" +
+                  quoted(std::to_string(at_ms / 1000)) + R"(,"type":"text","text":{"body":)" +
                   quoted(text) + "}}]");
 }
 
 /// --- the play --------------------------------------------------------------------------------
 
+Result<http::ClientResponse> Play::post(const Webhook& webhook) {
+  std::vector<string> headers;
+  for (auto& [name, value] : webhook.headers) headers.push_back(name + ": " + value);
+  return client_.send("POST", options_.url + webhook.target, headers, webhook.body);
+}
+
 void Play::deliver(const Webhook& webhook, const string& what, bool again) {
-  auto answer = client_.send("POST", webhook.target, webhook.headers, webhook.body);
+  auto answer = post(webhook);
   if (answer && answer->status / 100 == 2) {
     ++account_.delivered;
     account_.redelivered += again;
@@ -392,7 +406,7 @@ void Play::deliver(const Webhook& webhook, const string& what, bool again) {
 }
 
 void Play::expect_refusal(const Webhook& webhook, const string& what, int status) {
-  auto answer = client_.send("POST", webhook.target, webhook.headers, webhook.body);
+  auto answer = post(webhook);
   auto document = json::parse(answer ? answer->body : "");
   if (answer && answer->status == status && document)
     account_.refused.push_back(
@@ -413,17 +427,33 @@ void Play::speak(const Person& person, const char* line) {
 }
 
 /// Answers the person's conversation, found as an agent would find it: by its address.
-void Play::reply(const Person& person) {
-  auto found = call("GET",
-                    "/api/v1/responses/inbox?limit=1&channel=" + string(person.channel) +
-                        "&q=" + text::percent_encode(person.address),
-                    "");
+/// refusal: the problem type that is expected instead of a message; "" for none
+void Play::reply(const Person& person, const string& refusal) {
+  auto found = call("GET", "/api/v1/responses/inbox?limit=1&channel=" + string(person.channel) +
+                               "&q=" + text::percent_encode(person.address));
   if (!found) return account_.unexpected.push_back(found.error().detail);
   auto conversation = found->root()["data"].at(0)["id"].string_or("");
   auto target = "/api/v1/conversations/" + string(conversation) + "/messages";
   string subject = string(person.channel) == "email" ? ",\"subject\":\"Re: your question\"" : "";
   auto sent = call("POST", target, "{\"body\":" + quoted(person.reply) + subject + "}");
-  if (!sent) account_.unexpected.push_back(sent.error().detail);
+  if (!sent && last_refusal_.type == refusal)
+    account_.refused.push_back({"a reply to " + string(person.name), last_refusal_.status, refusal});
+  else if (!sent)
+    account_.unexpected.push_back(sent.error().detail);
+  else if (!refusal.empty())
+    account_.unexpected.push_back("a reply went out that should not have");
+}
+
+void Play::greet(const Guest& guest) {
+  auto contact = call("POST", "/api/v1/contacts",
+                      "{\"name\":" + quoted(guest.name) +
+                          R"(,"identities":[{"channel":"chat","address":)" + quoted(id("guest-")) +
+                          "}]}");
+  if (!contact) return account_.unexpected.push_back(contact.error().detail);
+  auto opened = call("POST", "/api/v1/conversations",
+                     "{\"contact_id\":" + contact->root()["id"].dump() +
+                         ",\"message\":{\"body\":" + quoted(guest.words) + "}}");
+  if (!opened) account_.unexpected.push_back(opened.error().detail);
 }
 
 /// What providers do besides bringing words.
@@ -464,27 +494,17 @@ void Play::extras(std::vector<Step>& steps) {
     forged.headers[1].second = providers::sign_twilio("a guess", urls_.at("twilio"), {});
     expect_refusal(forged, "a forged message", 401);
   });
-  // Thirty contacts wrote today; this one is answered a day too late.
+  // Meta may deliver days late: this message's window has closed when it arrives.
   steps.push_back([this] {
-    const Person& late = people[7];
-    auto old = sandbox(R"({"events":[{"type":"message","id":)" + quoted(id("sbx")) +
-                       R"(,"channel":"whatsapp","from":)" + quoted("15550101099") +
-                       R"(,"to":"shop","name":"Yesterday","text":"Are you there?","at_ms":)" +
-                       std::to_string(now_ms() - 26 * 3'600'000) + "}]}");
-    deliver(old, "a message that is a day late");
+    Person late{"Yesterday's Tom", english, "whatsapp", Via::meta, "15550101099", {}, "We are now!"};
+    deliver(cloud(late.name, late.address, "Are you open?", now_ms() - 26 * hour_ms),
+            "a message that is a day late");
     ++messages_;
-    ++account_.by_channel["whatsapp"];
-    ++account_.by_language[english];
-    Person yesterday = late;
-    yesterday.address = "15550101099";
-    yesterday.reply = "We are now!";
-    auto before = account_.refused.size();
-    auto noise = account_.unexpected.size();
-    reply(yesterday);
-    if (account_.refused.size() == before + 1 &&
-        account_.refused.back().type == "/problems/outside-messaging-window")
-      account_.unexpected.resize(noise);
+    ++account_.by_channel[late.channel];
+    ++account_.by_language[late.language];
+    reply(late, "/problems/outside-messaging-window");
   });
+  for (auto& guest : guests) steps.push_back([this, &guest] { greet(guest); });
 }
 
 /// Everybody's lines in their own order, people shuffled into each other.
@@ -532,7 +552,7 @@ Result<void> Play::look_back() {
   // The sandbox's last reports are still on their way: give them a moment, not for ever.
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   for (bool moving = true; moving;) {
-    auto rows = call("GET", "/api/v1/responses/inbox?limit=200", "");
+    auto rows = call("GET", "/api/v1/responses/inbox?limit=200");
     if (!rows) return fail(rows.error());
     auto data = rows->root()["data"];
     account_.conversations = data.size();
@@ -540,10 +560,8 @@ Result<void> Play::look_back() {
     account_.replies.clear();
     moving = false;
     for (std::size_t i = 0; i < data.size(); ++i) {
-      auto page = call("GET",
-                       "/api/v1/conversations/" + string(data.at(i)["id"].string_or("")) +
-                           "/messages?limit=200",
-                       "");
+      auto page = call("GET", "/api/v1/conversations/" +
+                                  string(data.at(i)["id"].string_or("")) + "/messages?limit=200");
       if (!page) return fail(page.error());
       auto all = page->root()["data"];
       for (std::size_t k = 0; k < all.size(); ++k) {
@@ -561,7 +579,7 @@ Result<void> Play::look_back() {
     if (std::chrono::steady_clock::now() > deadline) break;
     if (moving) std::this_thread::sleep_for(std::chrono::seconds(1));
   }
-  auto failures = call("GET", "/api/v1/webhook-failures?limit=200", "");
+  auto failures = call("GET", "/api/v1/webhook-failures?limit=200");
   if (!failures) return fail(failures.error());
   account_.failures = failures->root()["data"].size();
   return {};
@@ -626,13 +644,11 @@ void print_json(const Account& a, int written, const DemoOptions& options) {
 }  // namespace
 
 int run_demo(const DemoOptions& options) {
-  auto client = DemoClient::make(options.url);
   auto failed = [](const Error& error) {
     std::fprintf(stderr, "demo: %s\n", error.detail.c_str());
     return 1;
   };
-  if (!client) return failed(client.error());
-  Play play(options, std::move(*client));
+  Play play(options);
   if (auto prepared = play.prepare(); !prepared) return failed(prepared.error());
   if (!options.json)
     std::printf("Thirty people are writing to your shop at %s for %d seconds.\n",

@@ -62,7 +62,8 @@ TEST_CASE("openapi: the document and the route tables name the same routes") {
   auto tables = mounted();
   // Static files and the dashboard at "/" are not the API's.
   std::erase_if(tables, [](const std::string& route) {
-    return route == "GET /" || route.find("/docs/") != std::string::npos ||
+    // SendGrid's own row only allows larger bodies.
+    return route == "GET /" || route == "POST /webhooks/sendgrid/{endpoint}" || route.find("/docs/") != std::string::npos ||
            route.find("/redoc/") != std::string::npos || route.find("/assets") != std::string::npos;
   });
   for (auto& route : documented) {
@@ -126,6 +127,13 @@ TEST_CASE("openapi: every operation, asked rightly, answers as its schema says")
   auto one = ask("getConversation", v1 + "/conversations/" + row.id);
   ask("listMessages", v1 + "/conversations/" + row.id + "/messages");
   ask("sendMessage", v1 + "/conversations/" + row.id + "/messages", R"({"body":"Yes."})", 202);
+  ask("createContact", v1 + "/contacts",
+      R"({"name":"Bo","identities":[{"channel":"email","address":"bo@example.com"}]})", 201);
+  ask("listContacts", v1 + "/contacts");
+  ask("getContact", v1 + "/contacts/" + row.contact_id);
+  ask("listTenantIntegrations", v1 + "/tenants/" + shop.tenant.id + "/integrations");
+  ask("listTenantIntegrationsAlias",
+      v1 + "/integrations/tenants/" + shop.tenant.id + "/integrations");
   ask("listWebhookFailures", v1 + "/webhook-failures");
   ask("createLiveTicket", v1 + "/inbox/live/tickets", "", 201);
   for (std::string id : {"health", "healthz", "ready", "readyz", "metrics", "docs", "redoc"})

@@ -25,9 +25,9 @@ std::string entry(std::string_view object, std::string_view id, std::string_view
 }
 
 std::string text_event(std::string_view sender, std::string_view recipient, std::string_view mid,
-                       std::string_view text) {
+                       std::string_view text, std::int64_t at_ms) {
   return "{\"sender\":{\"id\":" + quoted(sender) + "},\"recipient\":{\"id\":" + quoted(recipient) +
-         "},\"timestamp\":" + std::to_string(now_ms()) + ",\"message\":{\"mid\":" + quoted(mid) +
+         "},\"timestamp\":" + std::to_string(at_ms) + ",\"message\":{\"mid\":" + quoted(mid) +
          ",\"text\":" + quoted(text) + "}}";
 }
 
@@ -153,13 +153,13 @@ Ask Meta::page_event(const std::string& messaging_json) const {
 
 Ask Meta::messenger(const std::string& sender, const std::string& mid,
                     const std::string& text) const {
-  return page_event(text_event(sender, page_id, mid, text));
+  return page_event(text_event(sender, page_id, mid, text, now()));
 }
 
 Ask Meta::instagram(const std::string& sender, const std::string& mid,
                     const std::string& text) const {
   return signed_body(entry("instagram", instagram_id, "messaging",
-                           text_event(sender, instagram_id, mid, text)));
+                           text_event(sender, instagram_id, mid, text, now())));
 }
 
 namespace {
@@ -178,7 +178,7 @@ Ask Meta::whatsapp(const std::string& from, const std::string& wamid,
   return signed_body(whatsapp_change(
       *this, R"("contacts":[{"profile":{"name":"Ana"},"wa_id":)" + quoted(from) +
                  "}],\"messages\":[{\"from\":" + quoted(from) + ",\"id\":" + quoted(wamid) +
-                 ",\"timestamp\":" + quoted(seconds(now_ms())) +
+                 ",\"timestamp\":" + quoted(seconds(now())) +
                  R"(,"type":"text","text":{"body":)" + quoted(text) + "}}]"));
 }
 
@@ -186,29 +186,13 @@ Ask Meta::whatsapp_status(const std::string& to, const std::string& wamid,
                           const std::string& status) const {
   return signed_body(whatsapp_change(
       *this, "\"statuses\":[{\"id\":" + quoted(wamid) + ",\"status\":" + quoted(status) +
-                 ",\"timestamp\":" + quoted(seconds(now_ms())) +
+                 ",\"timestamp\":" + quoted(seconds(now())) +
                  ",\"recipient_id\":" + quoted(to) + "}]"));
 }
 
-Sandbox::Sandbox(HttpClient& api, const std::string& settings) {
-  integration = make_integration(
-      api, R"({"provider":"sandbox","name":"Sandbox","credentials":{"secret":)" + quoted(secret) +
-               "},\"settings\":" + settings + "}");
-}
-
-Ask Sandbox::signed_body(std::string body) const {
-  auto mac = crypto::HmacKey(crypto::HmacKey::Hash::sha256, secret).sign(body);
-  return {"POST", integration.path, std::move(body),
-          {{"Content-Type", "application/json"},
-           {"X-Sandbox-Signature", "sha256=" + crypto::to_hex(mac)}}};
-}
-
-Ask Sandbox::message(const std::string& id, const std::string& channel, const std::string& from,
-                     const std::string& text, std::int64_t at_ms) const {
-  return signed_body(R"({"events":[{"type":"message","id":)" + quoted(id) +
-                     ",\"channel\":" + quoted(channel) + ",\"from\":" + quoted(from) +
-                     R"(,"to":"shop","text":)" + quoted(text) +
-                     ",\"at_ms\":" + std::to_string(at_ms == 0 ? now_ms() : at_ms) + "}]}");
+Integration make_sandbox(HttpClient& api, const std::string& settings) {
+  return make_integration(
+      api, R"({"provider":"sandbox","name":"Sandbox","credentials":{},"settings":)" + settings + "}");
 }
 
 struct SendGrid::Key {
