@@ -43,94 +43,224 @@ constexpr const char* spanish = "Spanish";
 constexpr const char* creole = "Haitian Creole";
 
 constexpr std::array<Person, 30> people{{
-    {"Ana", english, "sms", Via::twilio, "+15550101001",
+    {"Ana",
+     english,
+     "sms",
+     Via::twilio,
+     "+15550101001",
      {"Hi! Do you ship to Miami?", "Great. And how long does it take?", "Perfect, thank you!"},
      "Yes, every Tuesday and Friday."},
-    {"Marcus", english, "sms", Via::twilio, "+15550101002",
+    {"Marcus",
+     english,
+     "sms",
+     Via::twilio,
+     "+15550101002",
      {"My order 2291 arrived but the mug is cracked", "I can send a photo if that helps", nullptr},
      nullptr},
-    {"Grace", english, "whatsapp", Via::twilio, "+15550101003",
+    {"Grace",
+     english,
+     "whatsapp",
+     Via::twilio,
+     "+15550101003",
      {"Good morning, is the blue basket still available?", "I'd take two of them", nullptr},
      "It is! Shall I put one aside for you?"},
-    {"Joel", english, "messenger", Via::meta, "4000100000001",
+    {"Joel",
+     english,
+     "messenger",
+     Via::meta,
+     "4000100000001",
      {"how much is the big painting with the market women", "ok thats fair. do u take card",
       nullptr},
      nullptr},
-    {"Tasha", english, "instagram", Via::meta, "5000100000001",
-     {"I love these earrings!! 😍", "Do they come in gold?", nullptr}, nullptr},
-    {"Peter Lindholm", english, "email", Via::sendgrid, "peter@example.com",
+    {"Tasha",
+     english,
+     "instagram",
+     Via::meta,
+     "5000100000001",
+     {"I love these earrings!! 😍", "Do they come in gold?", nullptr},
+     nullptr},
+    {"Peter Lindholm",
+     english,
+     "email",
+     Via::sendgrid,
+     "peter@example.com",
      {"Could you send me the invoice for order 2250? I need it for our accounting.",
       "Thank you, that was quick.", nullptr},
      "Of course, it is attached to your account now."},
-    {"Sofia", english, "sms", Via::twilio, "+15550101007",
+    {"Sofia",
+     english,
+     "sms",
+     Via::twilio,
+     "+15550101007",
      {"Is the shop open this Saturday?", "Until when?", "See you then 🙂"},
      "Yes, we open at nine."},
-    {"Daniel", english, "whatsapp", Via::meta, "15550101008",
+    {"Daniel",
+     english,
+     "whatsapp",
+     Via::meta,
+     "15550101008",
      {"Can I return a shirt without the receipt?", "It still has its label on", nullptr},
      "You can, within thirty days."},
 
-    {"Claire", french, "sms", Via::twilio, "+33155501001",
+    {"Claire",
+     french,
+     "sms",
+     Via::twilio,
+     "+33155501001",
      {"Bonjour, livrez-vous à Lyon ?", "Et les frais de port, c'est combien ?", nullptr},
      "Bonjour Claire ! Oui, en quatre jours."},
-    {"Mathieu", french, "whatsapp", Via::meta, "33155501002",
+    {"Mathieu",
+     french,
+     "whatsapp",
+     Via::meta,
+     "33155501002",
      {"Bonsoir, j'ai reçu la mauvaise taille", "J'avais commandé du M, c'est un S",
       "Merci pour votre aide"},
      "Toutes nos excuses, nous vous envoyons le M demain."},
-    {"Aïcha", french, "messenger", Via::meta, "4000100000002",
+    {"Aïcha",
+     french,
+     "messenger",
+     Via::meta,
+     "4000100000002",
      {"Est-ce que le café moulu est encore en stock ?", "J'en prendrais trois paquets", nullptr},
      nullptr},
-    {"Étienne", french, "instagram", Via::meta, "5000100000002",
-     {"Magnifique, cette nappe brodée !", "Vous la faites aussi en rouge ?", nullptr}, nullptr},
-    {"Hélène Dubois", french, "email", Via::sendgrid, "helene@example.com",
+    {"Étienne",
+     french,
+     "instagram",
+     Via::meta,
+     "5000100000002",
+     {"Magnifique, cette nappe brodée !", "Vous la faites aussi en rouge ?", nullptr},
+     nullptr},
+    {"Hélène Dubois",
+     french,
+     "email",
+     Via::sendgrid,
+     "helene@example.com",
      {"Je souhaite modifier l'adresse de livraison de ma commande n° 2304. Est-ce possible ?",
       "C'est parfait, merci beaucoup.", nullptr},
      "C'est fait, votre colis partira à la nouvelle adresse."},
-    {"Karim", french, "sms", Via::twilio, "+33155501006",
-     {"Toujours pas de nouvelles de mon colis…", "Ça fait déjà dix jours !!", nullptr}, nullptr},
-    {"Lucie", french, "whatsapp", Via::twilio, "+33155501007",
+    {"Karim",
+     french,
+     "sms",
+     Via::twilio,
+     "+33155501006",
+     {"Toujours pas de nouvelles de mon colis…", "Ça fait déjà dix jours !!", nullptr},
+     nullptr},
+    {"Lucie",
+     french,
+     "whatsapp",
+     Via::twilio,
+     "+33155501007",
      {"Coucou, vous avez des paniers tressés ?", "Le grand modèle, avec des anses", nullptr},
      "Oui, il nous en reste cinq."},
-    {"Noé", french, "messenger", Via::meta, "4000100000009",
+    {"Noé",
+     french,
+     "messenger",
+     Via::meta,
+     "4000100000009",
      {"Bonjour, peut-on payer en deux fois ?", "Super, je passe commande", nullptr},
      "Bien sûr, sans frais."},
 
-    {"Lucía", spanish, "sms", Via::twilio, "+34555010001",
+    {"Lucía",
+     spanish,
+     "sms",
+     Via::twilio,
+     "+34555010001",
      {"Hola, ¿tienen envíos a Santo Domingo?", "¿Y cuánto tarda?", "¡Muchas gracias!"},
      "¡Hola Lucía! Sí, enviamos cada semana."},
-    {"Diego", spanish, "whatsapp", Via::meta, "34555010002",
+    {"Diego",
+     spanish,
+     "whatsapp",
+     Via::meta,
+     "34555010002",
      {"Buenas, ¿cuánto cuesta el bolso de cuero?", "¿Me hace un descuento si llevo dos?", nullptr},
      nullptr},
-    {"Camila", spanish, "messenger", Via::meta, "4000100000003",
-     {"Me encanta la artesanía que venden", "¿Hay más modelos de máscaras?", nullptr}, nullptr},
-    {"Valentina", spanish, "instagram", Via::meta, "5000100000003",
-     {"¿Ese vestido lo tienen en talla S?", "Lo quiero para el sábado 💃", nullptr}, nullptr},
-    {"Jorge Pérez", spanish, "email", Via::sendgrid, "jorge@example.com",
+    {"Camila",
+     spanish,
+     "messenger",
+     Via::meta,
+     "4000100000003",
+     {"Me encanta la artesanía que venden", "¿Hay más modelos de máscaras?", nullptr},
+     nullptr},
+    {"Valentina",
+     spanish,
+     "instagram",
+     Via::meta,
+     "5000100000003",
+     {"¿Ese vestido lo tienen en talla S?", "Lo quiero para el sábado 💃", nullptr},
+     nullptr},
+    {"Jorge Pérez",
+     spanish,
+     "email",
+     Via::sendgrid,
+     "jorge@example.com",
      {"Quisiera saber si hacen ventas al por mayor para mi tienda en Quito.", nullptr, nullptr},
      "Sí, a partir de veinte piezas. Le enviamos la lista de precios."},
-    {"Mateo", spanish, "whatsapp", Via::twilio, "+34555010006",
-     {"El paquete llegó abierto y falta una vela", "Pedí seis y vinieron cinco", nullptr}, nullptr},
-    {"Isabel", spanish, "sms", Via::twilio, "+34555010007",
+    {"Mateo",
+     spanish,
+     "whatsapp",
+     Via::twilio,
+     "+34555010006",
+     {"El paquete llegó abierto y falta una vela", "Pedí seis y vinieron cinco", nullptr},
+     nullptr},
+    {"Isabel",
+     spanish,
+     "sms",
+     Via::twilio,
+     "+34555010007",
      {"¿Abren el domingo?", "Perfecto, paso por la mañana", nullptr},
      "Sí, de diez a dos."},
 
-    {"Wideline", creole, "sms", Via::twilio, "+50955501001",
+    {"Wideline",
+     creole,
+     "sms",
+     Via::twilio,
+     "+50955501001",
      {"Bonjou, èske nou gen wòb sa a an ble?", "Mwen ta renmen yon taj M", "Mèsi anpil!"},
      "Bonjou Wideline! Wi, nou genyen l."},
-    {"Jean-Robert", creole, "whatsapp", Via::meta, "50955501002",
+    {"Jean-Robert",
+     creole,
+     "whatsapp",
+     Via::meta,
+     "50955501002",
      {"Konbyen soulye sa yo koute?", "Èske nou ka livre yo Jakmèl?", nullptr},
      "Yo koute 2500 goud."},
-    {"Mirlande", creole, "messenger", Via::meta, "4000100000004",
-     {"Kòmand mwen an poko rive", "Nimewo a se 2317", nullptr}, nullptr},
-    {"Fabienne", creole, "instagram", Via::meta, "5000100000004",
-     {"Ala bèl panyen yo bèl! 🧺", "Ki jan m ka peye?", nullptr}, nullptr},
-    {"Roselaure Pierre", creole, "email", Via::sendgrid, "roselaure@example.com",
+    {"Mirlande",
+     creole,
+     "messenger",
+     Via::meta,
+     "4000100000004",
+     {"Kòmand mwen an poko rive", "Nimewo a se 2317", nullptr},
+     nullptr},
+    {"Fabienne",
+     creole,
+     "instagram",
+     Via::meta,
+     "5000100000004",
+     {"Ala bèl panyen yo bèl! 🧺", "Ki jan m ka peye?", nullptr},
+     nullptr},
+    {"Roselaure Pierre",
+     creole,
+     "email",
+     Via::sendgrid,
+     "roselaure@example.com",
      {"Mwen resevwa yon sak ki pa bon koulè a. Èske mwen ka chanje l?", "Mèsi, m ap tann nou.",
       nullptr},
      nullptr},
-    {"Wilner", creole, "sms", Via::twilio, "+50955501006",
-     {"Nou louvri dimanch?", "A kilè nou fèmen?", nullptr}, nullptr},
-    {"Manoucheka", creole, "instagram", Via::meta, "5000100000005",
-     {"Bonswa, mwen vle kat liv kafe", "Voye yo Okap tanpri", nullptr}, nullptr},
+    {"Wilner",
+     creole,
+     "sms",
+     Via::twilio,
+     "+50955501006",
+     {"Nou louvri dimanch?", "A kilè nou fèmen?", nullptr},
+     nullptr},
+    {"Manoucheka",
+     creole,
+     "instagram",
+     Via::meta,
+     "5000100000005",
+     {"Bonswa, mwen vle kat liv kafe", "Voye yo Okap tanpri", nullptr},
+     nullptr},
 }};
 
 /// People in the shop's own chat, to whom we write first: the sandbox carries it for real.
@@ -161,7 +291,9 @@ string quoted(std::string_view text) {
   return out;
 }
 
-std::int64_t now_ms() { return to_millis(system_clock().now()); }
+std::int64_t now_ms() {
+  return to_millis(system_clock().now());
+}
 
 struct Webhook {
   string target;
@@ -201,8 +333,7 @@ class Play {
  private:
   using Step = std::function<void()>;
 
-  Result<json::Document> call(const char* method, const string& target,
-                              const string& body = {});
+  Result<json::Document> call(const char* method, const string& target, const string& body = {});
   Result<string> connect(const char* provider, const string& json);
   std::vector<Step> script();
   void extras(std::vector<Step>& steps);
@@ -238,7 +369,9 @@ class Play {
   Refusal last_refusal_;
 };
 
-string target_of(const string& url) { return url.substr(url.find("/webhooks/")); }
+string target_of(const string& url) {
+  return url.substr(url.find("/webhooks/"));
+}
 
 /// --- the stage -------------------------------------------------------------------------------
 
@@ -256,8 +389,8 @@ Result<json::Document> Play::call(const char* method, const string& target, cons
 }
 
 Result<string> Play::connect(const char* provider, const string& rest) {
-  auto made = call("POST", "/api/v1/integrations",
-                   "{\"provider\":" + quoted(provider) + "," + rest + "}");
+  auto made =
+      call("POST", "/api/v1/integrations", "{\"provider\":" + quoted(provider) + "," + rest + "}");
   if (!made) return fail(made.error());
   urls_[provider] = made->root()["webhook_url"].string_or("");
   return urls_[provider];
@@ -287,8 +420,8 @@ Result<void> Play::prepare() {
 Webhook Play::twilio(const Form& form) const {
   string body;
   for (auto& [name, value] : form)
-    body += (body.empty() ? "" : "&") + text::percent_encode(name) + "=" +
-            text::percent_encode(value);
+    body +=
+        (body.empty() ? "" : "&") + text::percent_encode(name) + "=" + text::percent_encode(value);
   auto& url = urls_.at("twilio");
   return {target_of(url),
           {{"Content-Type", "application/x-www-form-urlencoded"},
@@ -363,11 +496,16 @@ Webhook Play::words(const Person& person, const string& text) {
   if (person.via == Via::twilio) {
     string prefix = channel == "whatsapp" ? "whatsapp:" : "";
     string sid = id("SM");
-    Form form{{"MessageSid", sid},        {"SmsSid", sid},
-              {"SmsMessageSid", sid},     {"AccountSid", account_sid},
-              {"From", prefix + person.address}, {"To", prefix + number},
-              {"Body", text},             {"NumMedia", "0"},
-              {"SmsStatus", "received"},  {"ApiVersion", "2010-04-01"}};
+    Form form{{"MessageSid", sid},
+              {"SmsSid", sid},
+              {"SmsMessageSid", sid},
+              {"AccountSid", account_sid},
+              {"From", prefix + person.address},
+              {"To", prefix + number},
+              {"Body", text},
+              {"NumMedia", "0"},
+              {"SmsStatus", "received"},
+              {"ApiVersion", "2010-04-01"}};
     if (!prefix.empty()) form.emplace_back("ProfileName", person.name);
     return twilio(form);
   }
@@ -377,13 +515,12 @@ Webhook Play::words(const Person& person, const string& text) {
 }
 
 /// A WhatsApp Cloud message of that time.
-Webhook Play::cloud(const char* name, const string& from, const string& text,
-                    std::int64_t at_ms) {
-  return whatsapp(R"("contacts":[{"profile":{"name":)" + quoted(name) + "},\"wa_id\":" +
-                  quoted(from) + "}],\"messages\":[{\"from\":" + quoted(from) + ",\"id\":" +
-                  quoted(id("wamid.")) + ",\"timestamp\":" +
-                  quoted(std::to_string(at_ms / 1000)) + R"(,"type":"text","text":{"body":)" +
-                  quoted(text) + "}}]");
+Webhook Play::cloud(const char* name, const string& from, const string& text, std::int64_t at_ms) {
+  return whatsapp(R"("contacts":[{"profile":{"name":)" + quoted(name) +
+                  "},\"wa_id\":" + quoted(from) + "}],\"messages\":[{\"from\":" + quoted(from) +
+                  ",\"id\":" + quoted(id("wamid.")) +
+                  ",\"timestamp\":" + quoted(std::to_string(at_ms / 1000)) +
+                  R"(,"type":"text","text":{"body":)" + quoted(text) + "}}]");
 }
 
 /// --- the play --------------------------------------------------------------------------------
@@ -401,16 +538,15 @@ void Play::deliver(const Webhook& webhook, const string& what, bool again) {
     account_.redelivered += again;
     return;
   }
-  account_.unexpected.push_back(
-      what + ": " + (answer ? std::to_string(answer->status) : answer.error().detail));
+  account_.unexpected.push_back(what + ": " +
+                                (answer ? std::to_string(answer->status) : answer.error().detail));
 }
 
 void Play::expect_refusal(const Webhook& webhook, const string& what, int status) {
   auto answer = post(webhook);
   auto document = json::parse(answer ? answer->body : "");
   if (answer && answer->status == status && document)
-    account_.refused.push_back(
-        {what, status, string(document->root()["type"].string_or(""))});
+    account_.refused.push_back({what, status, string(document->root()["type"].string_or(""))});
   else
     account_.unexpected.push_back(
         what + ": " + (answer ? std::to_string(answer->status) : answer.error().detail));
@@ -437,7 +573,8 @@ void Play::reply(const Person& person, const string& refusal) {
   string subject = string(person.channel) == "email" ? ",\"subject\":\"Re: your question\"" : "";
   auto sent = call("POST", target, "{\"body\":" + quoted(person.reply) + subject + "}");
   if (!sent && last_refusal_.type == refusal)
-    account_.refused.push_back({"a reply to " + string(person.name), last_refusal_.status, refusal});
+    account_.refused.push_back(
+        {"a reply to " + string(person.name), last_refusal_.status, refusal});
   else if (!sent)
     account_.unexpected.push_back(sent.error().detail);
   else if (!refusal.empty())
@@ -445,10 +582,10 @@ void Play::reply(const Person& person, const string& refusal) {
 }
 
 void Play::greet(const Guest& guest) {
-  auto contact = call("POST", "/api/v1/contacts",
-                      "{\"name\":" + quoted(guest.name) +
-                          R"(,"identities":[{"channel":"chat","address":)" + quoted(id("guest-")) +
-                          "}]}");
+  auto contact =
+      call("POST", "/api/v1/contacts",
+           "{\"name\":" + quoted(guest.name) + R"(,"identities":[{"channel":"chat","address":)" +
+               quoted(id("guest-")) + "}]}");
   if (!contact) return account_.unexpected.push_back(contact.error().detail);
   auto opened = call("POST", "/api/v1/conversations",
                      "{\"contact_id\":" + contact->root()["id"].dump() +
@@ -460,17 +597,18 @@ void Play::greet(const Guest& guest) {
 void Play::extras(std::vector<Step>& steps) {
   auto between = [this](const char* from, const char* to, const string& members) {
     return page_event("page", page_id,
-                      "{\"sender\":{\"id\":" + quoted(from) + "},\"recipient\":{\"id\":" +
-                          quoted(to) + "},\"timestamp\":" + std::to_string(now_ms()) + "," +
-                          members + "}");
+                      "{\"sender\":{\"id\":" + quoted(from) +
+                          "},\"recipient\":{\"id\":" + quoted(to) +
+                          "},\"timestamp\":" + std::to_string(now_ms()) + "," + members + "}");
   };
   // An answer written in Messenger's own inbox, read before it is reported delivered.
   steps.push_back([this, between] {
     const char* joel = people[3].address;
-    deliver(between(page_id, joel,
-                    "\"message\":{\"mid\":" + quoted(id("m_")) +
-                        R"(,"is_echo":true,"app_id":1,"text":"It is 120 dollars, frame included."})"),
-            "an echo");
+    deliver(
+        between(page_id, joel,
+                "\"message\":{\"mid\":" + quoted(id("m_")) +
+                    R"(,"is_echo":true,"app_id":1,"text":"It is 120 dollars, frame included."})"),
+        "an echo");
     auto mark = "{\"watermark\":" + std::to_string(now_ms()) + "}";
     deliver(between(joel, page_id, "\"read\":" + mark), "a read receipt");
     deliver(between(joel, page_id, "\"delivery\":" + mark), "a late delivery receipt");
@@ -482,21 +620,27 @@ void Play::extras(std::vector<Step>& steps) {
             "a batch with a bad element");
   });
   steps.push_back([this] {
-    deliver(twilio({{"MessageSid", id("SM")}, {"MessageStatus", "delivered"},
-                    {"AccountSid", account_sid}, {"To", "+15550101001"}, {"From", number}}),
+    deliver(twilio({{"MessageSid", id("SM")},
+                    {"MessageStatus", "delivered"},
+                    {"AccountSid", account_sid},
+                    {"To", "+15550101001"},
+                    {"From", number}}),
             "a status that overtakes its message");
   });
   steps.push_back([this] { deliver(meta("not JSON, but signed"), "a signed scribble"); });
   steps.push_back([this] {
-    auto forged = twilio({{"MessageSid", id("SM")}, {"AccountSid", account_sid},
-                          {"From", "+15550109999"}, {"To", number},
+    auto forged = twilio({{"MessageSid", id("SM")},
+                          {"AccountSid", account_sid},
+                          {"From", "+15550109999"},
+                          {"To", number},
                           {"Body", "Send your card number to this address"}});
     forged.headers[1].second = providers::sign_twilio("a guess", urls_.at("twilio"), {});
     expect_refusal(forged, "a forged message", 401);
   });
   // Meta may deliver days late: this message's window has closed when it arrives.
   steps.push_back([this] {
-    Person late{"Yesterday's Tom", english, "whatsapp", Via::meta, "15550101099", {}, "We are now!"};
+    Person late{"Yesterday's Tom", english, "whatsapp",   Via::meta,
+                "15550101099",     {},      "We are now!"};
     deliver(cloud(late.name, late.address, "Are you open?", now_ms() - 26 * hour_ms),
             "a message that is a day late");
     ++messages_;
@@ -540,8 +684,8 @@ void Play::perform() {
   auto start = std::chrono::steady_clock::now();
   auto whole = std::chrono::milliseconds(options_.seconds * 1000);
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    std::this_thread::sleep_until(start + whole * static_cast<int>(i) /
-                                              static_cast<int>(steps.size()));
+    std::this_thread::sleep_until(start +
+                                  whole * static_cast<int>(i) / static_cast<int>(steps.size()));
     steps[i]();
   }
 }
@@ -560,8 +704,8 @@ Result<void> Play::look_back() {
     account_.replies.clear();
     moving = false;
     for (std::size_t i = 0; i < data.size(); ++i) {
-      auto page = call("GET", "/api/v1/conversations/" +
-                                  string(data.at(i)["id"].string_or("")) + "/messages?limit=200");
+      auto page = call("GET", "/api/v1/conversations/" + string(data.at(i)["id"].string_or("")) +
+                                  "/messages?limit=200");
       if (!page) return fail(page.error());
       auto all = page->root()["data"];
       for (std::size_t k = 0; k < all.size(); ++k) {
@@ -593,8 +737,8 @@ string counts(const std::map<string, int>& map) {
 }
 
 void print_words(const Account& a, int written, const DemoOptions& options) {
-  std::printf("\nMadan Sara's demo: %d messages of %zu contacts arrived, %zu are stored.\n", written,
-              a.conversations, a.stored);
+  std::printf("\nMadan Sara's demo: %d messages of %zu contacts arrived, %zu are stored.\n",
+              written, a.conversations, a.stored);
   std::printf("  by channel   %s\n  by language  %s\n", counts(a.by_channel).c_str(),
               counts(a.by_language).c_str());
   std::printf("  webhooks     %d accepted, %d of them deliveries of what was there already\n",

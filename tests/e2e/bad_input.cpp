@@ -15,7 +15,9 @@ namespace {
 
 using Operation = OpenApi::Operation;
 
-OpenApi document(Shop& shop) { return OpenApi(shop.api.get("/openapi.json").body); }
+OpenApi document(Shop& shop) {
+  return OpenApi(shop.api.get("/openapi.json").body);
+}
 
 /// Checks that an answer is a whole RFC 9457 problem of one of these types.
 void check_problem(const Answer& answer, int status, const std::string& names) {
@@ -45,7 +47,9 @@ std::string filled(std::string path, const std::string& id) {
 
 constexpr const char* nobody = "0190a6f2-3b7c-7def-8123-456789abcdef";
 
-bool is_api(const Operation& operation) { return operation.path.starts_with("/api/"); }
+bool is_api(const Operation& operation) {
+  return operation.path.starts_with("/api/");
+}
 
 /// What must not change: the journal's end and the list of integrations.
 struct State {
@@ -73,7 +77,7 @@ struct Stocked : Shop {
 
   std::string real(const Operation& operation) const {
     auto in = [&](const char* part) { return operation.path.find(part) != std::string::npos; };
-    return filled(operation.path, in("{uuid}")            ? tenant.id
+    return filled(operation.path, in("{uuid}")           ? tenant.id
                                   : in("/integrations/") ? twilio.integration.id
                                   : in("/contacts/")     ? contact
                                                          : conversation);
@@ -113,20 +117,18 @@ TEST_CASE("bad input: no credential or a wrong one is 401 wherever one is needed
     CAPTURE(operation.id);
     HttpClient stranger(shop.server.port());
     auto target = shop.real(operation);
-    for (Headers headers :
-         {Headers{}, Headers{{"Authorization", "Bearer"}},
-          Headers{{"Authorization", "Bearer nobody"}},
-          Headers{{"Authorization", "Bearer " + shop.tenant.api_key + "x"}},
-          Headers{{"Authorization", "Basic " + shop.tenant.api_key}},
-          Headers{{"Authorization", "Bearer " + shop.tenant.api_key},
-                  {"Authorization", "Bearer " + shop.tenant.api_key}}}) {
-      check_problem(stranger.send({operation.method, target, "", headers}), 401,
-                    "unauthenticated");
+    for (Headers headers : {Headers{}, Headers{{"Authorization", "Bearer"}},
+                            Headers{{"Authorization", "Bearer nobody"}},
+                            Headers{{"Authorization", "Bearer " + shop.tenant.api_key + "x"}},
+                            Headers{{"Authorization", "Basic " + shop.tenant.api_key}},
+                            Headers{{"Authorization", "Bearer " + shop.tenant.api_key},
+                                    {"Authorization", "Bearer " + shop.tenant.api_key}}}) {
+      check_problem(stranger.send({operation.method, target, "", headers}), 401, "unauthenticated");
     }
     for (std::string name : {"token", "api_key", "access_token"})
-      check_problem(stranger.send({operation.method,
-                                   target + "?" + name + "=" + shop.tenant.api_key}),
-                    401, "unauthenticated");
+      check_problem(
+          stranger.send({operation.method, target + "?" + name + "=" + shop.tenant.api_key}), 401,
+          "unauthenticated");
   }
   CHECK(state_of(shop) == before);
 }
@@ -194,8 +196,8 @@ TEST_CASE("bad input: JSON bodies that cannot be read are 400, what is wrong in 
     CAPTURE(operation.id);
     for (auto& [what, body, status] : cases) {
       CAPTURE(what);
-      auto answer = shop.api.send({operation.method, shop.real(operation), body,
-                                   {{"Content-Type", "application/json"}}});
+      auto answer = shop.api.send(
+          {operation.method, shop.real(operation), body, {{"Content-Type", "application/json"}}});
       check_problem(answer, status, status == 400 ? "malformed-json" : "invalid-field");
       if (std::string(what) == "unknown field")
         CHECK(answer.body.find("\"/colour\"") != std::string::npos);
@@ -221,7 +223,8 @@ TEST_CASE("bad input: another content type, encoding or size is refused before t
     check_problem(ask({{"Content-Type", "application/json; charset=iso-8859-1"}}), 415, type);
     check_problem(ask({{"Content-Type", "application/json"}, {"Content-Encoding", "gzip"}}), 415,
                   type);
-    auto big = shop.api.send({operation.method, shop.real(operation),
+    auto big = shop.api.send({operation.method,
+                              shop.real(operation),
                               "{\"name\":\"" + std::string(1u << 20, 'x') + "\"}",
                               {{"Content-Type", "application/json"}}});
     check_problem(big, 413, "content-too-large");
@@ -260,17 +263,16 @@ TEST_CASE("bad input: wrong values name their field") {
        R"({"provider":"twilio","name":"x","credentials":{"account_sid":"AC1"}})",
        "/credentials/auth_token"},
       {"POST", "/api/v1/integrations",
-       R"({"provider":"twilio","name":"x","credentials":{"account_sid":"A","auth_token":"t","y":"z"}})",
+       R"({"provider":"twilio","credentials":{"account_sid":"A","auth_token":"t","y":"z"}})",
        "/credentials/y"},
       {"POST", "/api/v1/integrations",
-       R"({"provider":"sendgrid","name":"x","credentials":{"api_key":"k","webhook_public_key":"no"}})",
+       R"({"provider":"sendgrid","credentials":{"api_key":"k","webhook_public_key":"no"}})",
        "/credentials/webhook_public_key"},
       {"POST", "/api/v1/integrations",
        R"({"provider":"sandbox","name":"x","credentials":{},"settings":{"channels":["pigeon"]}})",
        "/settings/channels"},
       {"POST", "/api/v1/integrations",
-       R"({"provider":"sandbox","name":"x","credentials":{},"base_url":"not a url"})",
-       "/base_url"},
+       R"({"provider":"sandbox","name":"x","credentials":{},"base_url":"not a url"})", "/base_url"},
       {"PATCH", one, R"({"name":""})", "/name"},
       {"PATCH", one, R"({"name":7})", "/name"},
       {"PATCH", one, R"({"provider":"meta"})", "/provider"},
@@ -278,8 +280,7 @@ TEST_CASE("bad input: wrong values name their field") {
   for (auto& [method, target, body, pointer] : cases) {
     CAPTURE(target);
     CAPTURE(body.substr(0, 200));
-    auto answer =
-        shop.api.send({method, target, body, {{"Content-Type", "application/json"}}});
+    auto answer = shop.api.send({method, target, body, {{"Content-Type", "application/json"}}});
     check_problem(answer, 422, "invalid-field");
     auto errors = answer.json();
     std::string named;
@@ -296,9 +297,9 @@ TEST_CASE("bad input: lists refuse wrong limits, cursors, filters and names") {
   auto api = document(shop);
   for (auto& operation : api.operations()) {
     if (!operation.is_list) continue;
-    for (std::string query : {"limit=0", "limit=-1", "limit=201", "limit=abc", "limit=",
-                              "limit=1&limit=2", "limit=99999999999999999999", "cursor=garbage",
-                              "cursor=%F0%9F%92%A9", "colour=red"}) {
+    for (std::string query :
+         {"limit=0", "limit=-1", "limit=201", "limit=abc", "limit=", "limit=1&limit=2",
+          "limit=99999999999999999999", "cursor=garbage", "cursor=%F0%9F%92%A9", "colour=red"}) {
       CAPTURE(operation.id);
       CAPTURE(query);
       check_problem(shop.api.get(shop.real(operation) + "?" + query), 422, "invalid-field");
@@ -321,7 +322,9 @@ TEST_CASE("bad input: what the connection itself says wrongly") {
   std::string bearer = "Authorization: Bearer " + shop.tenant.api_key + "\r\n";
   std::string json_type = "Content-Type: application/json\r\n";
   std::string end = "\r\n";
-  auto get = [&](const std::string& target) { return "GET " + target + " HTTP/1.1\r\n" + host + end; };
+  auto get = [&](const std::string& target) {
+    return "GET " + target + " HTTP/1.1\r\n" + host + end;
+  };
   auto with = [&](const std::string& header) {
     return "GET /health HTTP/1.1\r\n" + host + header + "\r\n" + end;
   };
@@ -358,10 +361,8 @@ TEST_CASE("bad input: what the connection itself says wrongly") {
        "bad-framing bad-request", true},
       {"two equal lengths", post("Content-Length: 2\r\nContent-Length: 2\r\n", body), 400,
        "bad-framing bad-request", true},
-      {"length list", post("Content-Length: 2, 2\r\n", body), 400, "bad-framing bad-request",
-       true},
-      {"signed length", post("Content-Length: +2\r\n", body), 400, "bad-framing bad-request",
-       true},
+      {"length list", post("Content-Length: 2, 2\r\n", body), 400, "bad-framing bad-request", true},
+      {"signed length", post("Content-Length: +2\r\n", body), 400, "bad-framing bad-request", true},
       {"negative length", post("Content-Length: -2\r\n", body), 400, "bad-framing bad-request",
        true},
       {"hex length", post("Content-Length: 0x2\r\n", body), 400, "bad-framing bad-request", true},
@@ -388,8 +389,7 @@ TEST_CASE("bad input: what the connection itself says wrongly") {
       {"host with a space", "GET /health HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "bad-host", true},
       {"host with a path", "GET /health HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "bad-host", true},
       {"host with a user", "GET /health HTTP/1.1\r\nHost: u@a\r\n\r\n", 400, "bad-host", true},
-      {"host with a bad port", "GET /health HTTP/1.1\r\nHost: a:b\r\n\r\n", 400, "bad-host",
-       true},
+      {"host with a bad port", "GET /health HTTP/1.1\r\nHost: a:b\r\n\r\n", 400, "bad-host", true},
       {"long target", get("/" + std::string(8200, 'a')), 414, "uri-too-long", false},
       {"%00", get("/health%00"), 400, "bad-target", false},
       {"bad percent", get("/health%zz"), 400, "bad-target", false},
@@ -405,11 +405,12 @@ TEST_CASE("bad input: what the connection itself says wrongly") {
        "bad-target", false},
       {"fragment", get("/health#x"), 400, "bad-target", false},
       {"bytes above 0x7F", get("/h\xC3\xA9"), 400, "bad-target bad-request", false},
-      {"headers beyond 16 KiB", with("X-A: " + std::string(17'000, 'a')), 431,
-       "headers-too-large", true},
+      {"headers beyond 16 KiB", with("X-A: " + std::string(17'000, 'a')), 431, "headers-too-large",
+       true},
       {"more than 100 headers", "GET /health HTTP/1.1\r\n" + host + many + end, 431,
        "headers-too-large", true},
-      {"unknown method", "BREW /health HTTP/1.1\r\n" + host + end, 501, "method-not-allowed", false},
+      {"unknown method", "BREW /health HTTP/1.1\r\n" + host + end, 501, "method-not-allowed",
+       false},
       {"HTTP/2.0", "GET /health HTTP/2.0\r\n" + host + end, 505, "http-version", true},
       {"HTTP/0.9", "GET /health HTTP/0.9\r\n" + host + end, 505, "http-version", true},
       {"odd expectation", with("Expect: 200-ok"), 417, "expectation", false},
@@ -437,9 +438,8 @@ TEST_CASE("bad input: a second request hidden in a body is never served") {
   auto port = shop.server.port();
   std::string host = "Host: 127.0.0.1:" + std::to_string(port) + "\r\n";
   std::string hidden = "GET /metrics HTTP/1.1\r\n" + host + "\r\n";
-  for (std::string framing :
-       {"Transfer-Encoding: identity\r\n", "Transfer-Encoding: xchunked\r\n",
-        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"}) {
+  for (std::string framing : {"Transfer-Encoding: identity\r\n", "Transfer-Encoding: xchunked\r\n",
+                              "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n"}) {
     CAPTURE(framing);
     RawClient client(port);
     client.write("POST /health HTTP/1.1\r\n" + host + framing + "\r\n" + hidden);
@@ -465,9 +465,8 @@ TEST_CASE("bad input: HTTP/2's preface and a body that never comes whole do no h
   }
   auto sms = shop.twilio.message("SM" + unique(), "+15550100777", "cut short");
   RawClient client(port);
-  std::string head = "POST " + sms.target + " HTTP/1.1\r\nHost: 127.0.0.1:" +
-                     std::to_string(port) + "\r\nContent-Length: " +
-                     std::to_string(sms.body.size() + 10) + "\r\n";
+  std::string head = "POST " + sms.target + " HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port) +
+                     "\r\nContent-Length: " + std::to_string(sms.body.size() + 10) + "\r\n";
   for (auto& [name, value] : sms.headers) head += name + ": " + value + "\r\n";
   client.write(head + "\r\n" + sms.body);
   client.finish();

@@ -84,8 +84,8 @@ TEST_CASE("crash: killed again and again under load, the server loses and double
   }
 
   auto sum = account(all, counted(shop.api));
-  MESSAGE("seed ", seed, ", cycles ", cycles, ", acknowledged ", sum.acknowledged,
-          ", unanswered ", sum.unanswered, ", lost ", sum.lost, ", doubled ", sum.doubled);
+  MESSAGE("seed ", seed, ", cycles ", cycles, ", acknowledged ", sum.acknowledged, ", unanswered ",
+          sum.unanswered, ", lost ", sum.lost, ", doubled ", sum.doubled);
   CHECK(sum.acknowledged >= 20 * cycles);
   CHECK(sum.lost == 0);
   CHECK(sum.doubled == 0);

@@ -20,9 +20,8 @@ TEST_CASE("fence: of two servers on one database only the younger one can write"
   auto url = older.database_url();
   REQUIRE(!url.empty());
 
-  Server younger({{"MADANSARA_SECRET_KEY", key},
-                  {"DATABASE_URL", url},
-                  {"PUBLIC_BASE_URL", older.url()}});
+  Server younger(
+      {{"MADANSARA_SECRET_KEY", key}, {"DATABASE_URL", url}, {"PUBLIC_BASE_URL", older.url()}});
   HttpClient second(younger.port(), shop.tenant.api_key);
   // The older one is fenced off from its next write on, and says so honestly.
   auto refused = shop.api.send(message("to the older one"));

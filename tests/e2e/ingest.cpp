@@ -70,9 +70,9 @@ TEST_CASE("ingest: a text message by Twilio arrives, and the answer is empty Twi
 TEST_CASE("ingest: a WhatsApp message by Twilio arrives") {
   Shop shop;
   Twilio twilio(shop.api);
-  auto ask = twilio.message("SM1" + unique(), "whatsapp:+15550100777", "Èske nou louvri dimanch?",
-                            {{"To", "whatsapp:+15550100002"}, {"ProfileName", "Ana"},
-                             {"WaId", "15550100777"}});
+  auto ask = twilio.message(
+      "SM1" + unique(), "whatsapp:+15550100777", "Èske nou louvri dimanch?",
+      {{"To", "whatsapp:+15550100002"}, {"ProfileName", "Ana"}, {"WaId", "15550100777"}});
   CHECK(shop.api.send(ask).status == 200);
   check_arrival(shop, "whatsapp", "Èske nou louvri dimanch?");
   CHECK(inbox(shop.api)[0].contact_name == "Ana");
@@ -168,10 +168,13 @@ TEST_CASE("ingest: a signature that is missing, wrong or stale is 401 and stores
       {"twilio not base64", with_header(sms, "X-Twilio-Signature", "***")},
       {"twilio changed body", other_body},
       {"twilio json without hash",
-       {"POST", twilio.integration.path, "{}",
+       {"POST",
+        twilio.integration.path,
+        "{}",
         {{"Content-Type", "application/json"},
          {"X-Twilio-Signature", twilio.signature(twilio.integration.url, {})}}}},
-      {"twilio json with another body", [&] {
+      {"twilio json with another body",
+       [&] {
          auto ask = twilio.signed_json(R"({"MessageSid":"SM1"})");
          ask.body = R"({"MessageSid":"SM2"})";
          return ask;
@@ -213,8 +216,8 @@ TEST_CASE("ingest: unknown endpoints are 404, whatever the provider") {
   for (std::string path : {"/webhooks/twilio/nobody", "/webhooks/meta/nobody",
                            "/webhooks/sendgrid/nobody", "/webhooks/nobody/nobody"}) {
     CAPTURE(path);
-    CHECK(shop.api.send({"POST", path, "a=b",
-                         {{"Content-Type", "application/x-www-form-urlencoded"}}})
+    CHECK(shop.api
+              .send({"POST", path, "a=b", {{"Content-Type", "application/x-www-form-urlencoded"}}})
               .status == 404);
   }
   // An endpoint of Twilio's is none of Meta's.
@@ -292,14 +295,14 @@ TEST_CASE("ingest: Meta's handshake echoes the challenge and nothing else") {
 TEST_CASE("ingest: a SendGrid batch with unusable elements is accepted, and each of them is kept") {
   Shop shop;
   SendGrid sendgrid(shop.api);
-  auto answer = shop.api.send(sendgrid.events(
-      R"([{"email":"ana@example.com","event":"delivered","timestamp":1700000009,)"
-      R"("sg_event_id":"cC","sg_message_id":"X.1"},)"
-      "\r\n"
-      R"(17,{"event":4,"timestamp":"soon"},)"
-      R"({"email":"ana@example.com","event":"open","timestamp":1700000100,)"
-      R"("sg_event_id":"cD","sg_message_id":"X.1"}])"
-      "\r\n"));
+  auto answer = shop.api.send(
+      sendgrid.events(R"([{"email":"ana@example.com","event":"delivered","timestamp":1700000009,)"
+                      R"("sg_event_id":"cC","sg_message_id":"X.1"},)"
+                      "\r\n"
+                      R"(17,{"event":4,"timestamp":"soon"},)"
+                      R"({"email":"ana@example.com","event":"open","timestamp":1700000100,)"
+                      R"("sg_event_id":"cD","sg_message_id":"X.1"}])"
+                      "\r\n"));
   CHECK(answer.status / 100 == 2);
   auto kept = failures(shop);
   CHECK(kept.size() == 2);
@@ -327,7 +330,8 @@ TEST_CASE("ingest: signed but unreadable is kept and answered 200, once however 
       {"meta not UTF-8", meta.signed_body("{\"object\":\"p\xE9\"}")},
       {"meta wrong top level", meta.signed_body("[1]")},
       {"meta too deep", meta.signed_body(deep)},
-      {"meta foreign page", [&] {
+      {"meta foreign page",
+       [&] {
          auto other = meta.messenger("41", "m_" + unique(), "hi").body;
          other.replace(other.find(meta.page_id), meta.page_id.size(), "999");
          return meta.signed_body(other);
@@ -373,8 +377,8 @@ TEST_CASE("ingest: statuses that come out of order never lower a message") {
     return "{\"sender\":{\"id\":\"" + from + "\"},\"recipient\":{\"id\":\"" + to + "\"}";
   };
   REQUIRE(shop.api.send(meta.messenger("4000123456789", "m_" + unique(), "hello")).status == 200);
-  auto echo = people(meta.page_id, "4000123456789") +
-              ",\"timestamp\":" + std::to_string(sent_at) + R"(,"message":{"mid":"m_)" + unique() +
+  auto echo = people(meta.page_id, "4000123456789") + ",\"timestamp\":" + std::to_string(sent_at) +
+              R"(,"message":{"mid":"m_)" + unique() +
               R"(","is_echo":true,"app_id":1517776481860111,"text":"we do"}})";
   auto watermark = [&](const std::string& kind) {
     return people("4000123456789", meta.page_id) + ",\"timestamp\":" + std::to_string(now_ms()) +

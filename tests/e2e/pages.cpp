@@ -11,13 +11,13 @@ namespace {
 /// The page as the browser has it once its scripts have run.
 std::string rendered(const std::string& url) {
   TempDir profile;
-  auto outcome = run({"/usr/bin/chromium", "--headless", "--no-sandbox", "--disable-gpu",
-                      "--disable-quic", "--no-first-run", "--disable-background-networking",
-                      "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-                      "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-                      "--user-data-dir=" + profile.path(), "--virtual-time-budget=15000",
-                      "--dump-dom", url},
-                     {}, std::chrono::minutes(2));
+  auto outcome =
+      run({"/usr/bin/chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+           "--no-first-run", "--disable-background-networking", "--disable-component-update",
+           "--disable-sync", "--disable-dev-shm-usage",
+           "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+           "--user-data-dir=" + profile.path(), "--virtual-time-budget=15000", "--dump-dom", url},
+          {}, std::chrono::minutes(2));
   CHECK(outcome.status == 0);
   return outcome.output;
 }
@@ -36,7 +36,8 @@ TEST_CASE("pages: /docs shows every operation in Swagger UI") {
 
 TEST_CASE("pages: /redoc shows every operation in Redoc") {
   auto dom = rendered(shared_server().url() + "/redoc");
-  for (std::string text : {"Madan Sara", "/responses/inbox", "Connect a provider", "The live feed"}) {
+  for (std::string text :
+       {"Madan Sara", "/responses/inbox", "Connect a provider", "The live feed"}) {
     CAPTURE(text);
     CHECK(dom.find(text) != std::string::npos);
   }

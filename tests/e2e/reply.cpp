@@ -122,8 +122,8 @@ TEST_CASE("reply: outside a channel's window it is 409, and nothing is queued") 
                                         : meta.instagram("5000", "ig_" + unique(), "hi");
     REQUIRE(shop.api.send(ask).status == 200);
     auto row = inbox(shop.api).at(0);
-    auto answer = shop.api.post("/api/v1/conversations/" + row.id + "/messages",
-                                R"({"body":"late"})");
+    auto answer =
+        shop.api.post("/api/v1/conversations/" + row.id + "/messages", R"({"body":"late"})");
     CHECK(answer.status == status);
     if (status == 409) CHECK(problem_type(answer) == "/problems/outside-messaging-window");
     CHECK(messages(shop.api, row.id).size() == (status == 409 ? 1 : 2));
@@ -131,8 +131,10 @@ TEST_CASE("reply: outside a channel's window it is 409, and nothing is queued") 
 }
 
 TEST_CASE("reply: who never wrote on WhatsApp has no window there; SMS and e-mail need none") {
-  for (auto& [channel, status] : {std::pair<std::string, int>{"whatsapp", 409}, {"sms", 202},
-                                  {"email", 202}, {"chat", 202}}) {
+  for (auto& [channel, status] : {std::pair<std::string, int>{"whatsapp", 409},
+                                  {"sms", 202},
+                                  {"email", 202},
+                                  {"chat", 202}}) {
     CAPTURE(channel);
     Talk talk(channel);
     CHECK(talk.reply(R"({"body":"hello"})").status == status);
@@ -182,7 +184,9 @@ TEST_CASE("reply: a malformed idempotency key is 400") {
 
 TEST_CASE("reply: one key sent 40 times at once makes one message") {
   Talk talk;
-  Ask ask{"POST", talk.target, R"({"body":"once"})",
+  Ask ask{"POST",
+          talk.target,
+          R"({"body":"once"})",
           {{"Content-Type", "application/json"},
            {"Authorization", "Bearer " + talk.tenant.api_key},
            {"Idempotency-Key", unique()}}};
@@ -235,8 +239,7 @@ TEST_CASE("reply: it leaves through the integration that carried the contact's l
   Meta meta(shop.api);
   auto reply = [&] {
     auto row = inbox(shop.api).at(0);
-    auto answer =
-        shop.api.post("/api/v1/conversations/" + row.id + "/messages", R"({"body":"x"})");
+    auto answer = shop.api.post("/api/v1/conversations/" + row.id + "/messages", R"({"body":"x"})");
     CHECK(answer.status == 202);
     return std::string(answer.json().root()["provider"].string_or(""));
   };

@@ -23,8 +23,7 @@ std::string essence(const Answer& answer) {
 
 std::string filled(std::string path, const std::string& id) {
   auto open = path.find('{');
-  return open == std::string::npos ? path
-                                   : path.replace(open, path.find('}') - open + 1, id);
+  return open == std::string::npos ? path : path.replace(open, path.find('}') - open + 1, id);
 }
 
 }  // namespace
@@ -50,7 +49,7 @@ TEST_CASE("security: another tenant's ids are as good as none") {
       }
       return ours.api.send(request);
     };
-    auto foreign = ask(in("{uuid}")            ? theirs.tenant.id
+    auto foreign = ask(in("{uuid}")           ? theirs.tenant.id
                        : in("/integrations/") ? twilio.integration.id
                        : in("/contacts/")     ? row.contact_id
                                               : row.id);
@@ -58,10 +57,10 @@ TEST_CASE("security: another tenant's ids are as good as none") {
     CHECK(foreign.status == 404);
     CHECK(essence(foreign) == essence(missing));
   }
-  auto foreign = ours.api.post("/api/v1/conversations",
-                               R"({"contact_id":")" + row.contact_id + "\"}");
-  auto missing = ours.api.post("/api/v1/conversations",
-                               R"({"contact_id":")" + std::string(nobody) + "\"}");
+  auto foreign =
+      ours.api.post("/api/v1/conversations", R"({"contact_id":")" + row.contact_id + "\"}");
+  auto missing =
+      ours.api.post("/api/v1/conversations", R"({"contact_id":")" + std::string(nobody) + "\"}");
   CHECK(foreign.status == 404);
   CHECK(essence(foreign) == essence(missing));
   // Nothing of theirs was touched, nothing of it is ours.
@@ -97,20 +96,25 @@ TEST_CASE("security: another tenant's secret opens no endpoint of ours") {
 TEST_CASE("security: credentials are never given back, only their last four characters") {
   Shop shop;
   const std::string secret = "s3cr3t_" + unique() + "_wxyz";
-  auto answer = shop.api.post("/api/v1/integrations",
-                              R"({"provider":"twilio","name":"T","credentials":{"account_sid":"AC1234567890",)"
-                              R"("auth_token":")" + secret + "\"},\"settings\":{\"from\":\"+15550100001\"}}");
+  auto answer = shop.api.post(
+      "/api/v1/integrations",
+      R"({"provider":"twilio","name":"T","credentials":{"account_sid":"AC1234567890",)"
+      R"("auth_token":")" +
+          secret + "\"},\"settings\":{\"from\":\"+15550100001\"}}");
   REQUIRE(answer.status == 201);
   auto id = std::string(answer.json().root()["id"].string_or(""));
   auto one = "/api/v1/integrations/" + id;
   auto changed = shop.api.patch(one, R"({"credentials":{"auth_token":")" + secret + "2\"}}");
   CHECK(changed.status == 200);
-  for (auto& text : {answer.body, changed.body, shop.api.get(one).body,
-                     shop.api.get("/api/v1/integrations").body,
-                     shop.api.post(one + "/test", "{}").body,
-                     shop.api.post("/api/v1/integrations",
-                                   R"({"provider":"twilio","name":7,"credentials":{"account_sid":"A","auth_token":")" +
-                                       secret + "\"}}").body}) {
+  for (auto& text :
+       {answer.body, changed.body, shop.api.get(one).body,
+        shop.api.get("/api/v1/integrations").body, shop.api.post(one + "/test", "{}").body,
+        shop.api
+            .post(
+                "/api/v1/integrations",
+                R"({"provider":"twilio","name":7,"credentials":{"account_sid":"A","auth_token":")" +
+                    secret + "\"}}")
+            .body}) {
     CAPTURE(text);
     CHECK(text.find(secret) == std::string::npos);
     CHECK(text.find("s3cr3t_") == std::string::npos);
@@ -148,9 +152,10 @@ TEST_CASE("security: no secret and no word of a customer's stands in the log or 
   CHECK(shop.api.send(with_header(sms, "X-Twilio-Signature", "AAAA")).status == 401);
   CHECK(shop.api.send(meta.messenger("41", "m_" + unique(), words)).status == 200);
   CHECK(shop.api.send(meta.signed_body("unreadable " + words)).status == 200);
-  CHECK(shop.api.send(sendgrid.mail(SendGrid::mail_parts("ana@example.com", "s", words,
-                                                         unique() + "@m")))
-            .status == 200);
+  CHECK(
+      shop.api
+          .send(sendgrid.mail(SendGrid::mail_parts("ana@example.com", "s", words, unique() + "@m")))
+          .status == 200);
   CHECK(shop.api.get("/api/v1/integrations?access_token=" + shop.tenant.api_key).status == 422);
   CHECK(server.stop() == 0);
 

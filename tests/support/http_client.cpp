@@ -21,7 +21,9 @@ using tcp = asio::ip::tcp;
 
 constexpr std::chrono::seconds patience{20};
 
-tcp::endpoint loopback(std::uint16_t port) { return {asio::ip::address_v4::loopback(), port}; }
+tcp::endpoint loopback(std::uint16_t port) {
+  return {asio::ip::address_v4::loopback(), port};
+}
 
 Answer to_answer(http::response<http::string_body>&& response) {
   Answer answer;
@@ -99,8 +101,7 @@ struct HttpClient::Impl {
       request.insert(name, value);
       authorized = authorized || text::equal_ignoring_case(name, "authorization");
     }
-    if (!authorized && !bearer.empty())
-      request.set(http::field::authorization, "Bearer " + bearer);
+    if (!authorized && !bearer.empty()) request.set(http::field::authorization, "Bearer " + bearer);
     request.body() = ask.body;
     request.prepare_payload();
     return request;
@@ -124,7 +125,9 @@ HttpClient::HttpClient(std::uint16_t port, std::string bearer)
 HttpClient::~HttpClient() = default;
 HttpClient::HttpClient(HttpClient&&) noexcept = default;
 
-std::uint16_t HttpClient::port() const { return impl_->port; }
+std::uint16_t HttpClient::port() const {
+  return impl_->port;
+}
 
 std::optional<Answer> HttpClient::try_send(const Ask& ask) {
   auto request = impl_->to_request(ask);

@@ -9,8 +9,12 @@
 namespace sara::test {
 namespace {
 
-std::string text_of(json::Ref value) { return std::string(value.string_or("")); }
-std::int64_t number_of(json::Ref value) { return value.integer().value_or(-1); }
+std::string text_of(json::Ref value) {
+  return std::string(value.string_or(""));
+}
+std::int64_t number_of(json::Ref value) {
+  return value.integer().value_or(-1);
+}
 
 }  // namespace
 

@@ -20,7 +20,9 @@
 namespace sara::test {
 namespace {
 
-int open_pid(pid_t pid) { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+int open_pid(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
 
 int until(Deadline deadline) {
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
@@ -128,7 +130,9 @@ void Process::signal(int number) {
   if (status_ < 0) kill(pid_, number);
 }
 
-bool Process::running() { return wait(Clock::now()) < 0; }
+bool Process::running() {
+  return wait(Clock::now()) < 0;
+}
 
 int Process::wait(Deadline deadline) {
   if (status_ >= 0) return status_;

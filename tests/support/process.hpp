@@ -1,4 +1,5 @@
-// Child processes for tests: start one, read what it prints, end it. Nothing here outlives the test.
+// Child processes for tests: start one, read what it prints, end it. Nothing here outlives the
+// test.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +14,9 @@ namespace sara::test {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
-inline Deadline within(std::chrono::milliseconds time) { return Clock::now() + time; }
+inline Deadline within(std::chrono::milliseconds time) {
+  return Clock::now() + time;
+}
 
 using Environment = std::map<std::string, std::string>;
 

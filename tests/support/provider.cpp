@@ -14,14 +14,16 @@
 namespace sara::test {
 namespace {
 
-std::string seconds(std::int64_t ms) { return std::to_string(ms / 1000); }
+std::string seconds(std::int64_t ms) {
+  return std::to_string(ms / 1000);
+}
 
 /// {"object":...,"entry":[{"id":...,"time":...,<key>:[<element>]}]}
 std::string entry(std::string_view object, std::string_view id, std::string_view key,
                   std::string_view element) {
   return "{\"object\":" + quoted(object) + ",\"entry\":[{\"id\":" + quoted(id) +
-         ",\"time\":" + std::to_string(now_ms()) + "," + quoted(key) + ":[" +
-         std::string(element) + "]}]}";
+         ",\"time\":" + std::to_string(now_ms()) + "," + quoted(key) + ":[" + std::string(element) +
+         "]}]}";
 }
 
 std::string text_event(std::string_view sender, std::string_view recipient, std::string_view mid,
@@ -54,8 +56,8 @@ std::string quoted(std::string_view text) {
 std::string form(const Fields& fields) {
   std::string body;
   for (auto& [name, value] : fields)
-    body += (body.empty() ? "" : "&") + text::percent_encode(name) + "=" +
-            text::percent_encode(value);
+    body +=
+        (body.empty() ? "" : "&") + text::percent_encode(name) + "=" + text::percent_encode(value);
   return body;
 }
 
@@ -64,7 +66,9 @@ std::int64_t now_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
-std::string unique() { return random_base62(16); }
+std::string unique() {
+  return random_base62(16);
+}
 
 Ask with_header(Ask ask, std::string_view name, const std::string& value) {
   std::erase_if(ask.headers,
@@ -84,33 +88,42 @@ std::string Twilio::signature(std::string url, Fields fields) const {
   std::sort(fields.begin(), fields.end());
   fields.erase(std::unique(fields.begin(), fields.end()), fields.end());
   for (auto& [name, value] : fields) url += name + value;
-  return crypto::to_base64(
-      crypto::HmacKey(crypto::HmacKey::Hash::sha1, auth_token).sign(url));
+  return crypto::to_base64(crypto::HmacKey(crypto::HmacKey::Hash::sha1, auth_token).sign(url));
 }
 
 Ask Twilio::signed_form(const Fields& fields) const {
-  return {"POST", integration.path, form(fields),
+  return {"POST",
+          integration.path,
+          form(fields),
           {{"Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"},
            {"X-Twilio-Signature", signature(integration.url, fields)}}};
 }
 
 Ask Twilio::signed_json(const std::string& body) const {
   auto hash = crypto::sha256(body);
-  std::string query = "?bodySHA256=" + crypto::to_hex({reinterpret_cast<const char*>(hash.data()),
-                                                       hash.size()});
-  return {"POST", integration.path + query, body,
+  std::string query =
+      "?bodySHA256=" + crypto::to_hex({reinterpret_cast<const char*>(hash.data()), hash.size()});
+  return {"POST",
+          integration.path + query,
+          body,
           {{"Content-Type", "application/json"},
            {"X-Twilio-Signature", signature(integration.url + query, {})}}};
 }
 
 Ask Twilio::message(const std::string& sid, const std::string& from, const std::string& body,
                     const Fields& more) const {
-  Fields fields{{"MessageSid", sid},         {"SmsSid", sid},
-                {"SmsMessageSid", sid},      {"AccountSid", account_sid},
-                {"From", from},              {"To", number},
-                {"Body", body},              {"NumMedia", "0"},
-                {"NumSegments", "1"},        {"SmsStatus", "received"},
-                {"ApiVersion", "2010-04-01"}, {"FromCity", ""},
+  Fields fields{{"MessageSid", sid},
+                {"SmsSid", sid},
+                {"SmsMessageSid", sid},
+                {"AccountSid", account_sid},
+                {"From", from},
+                {"To", number},
+                {"Body", body},
+                {"NumMedia", "0"},
+                {"NumSegments", "1"},
+                {"SmsStatus", "received"},
+                {"ApiVersion", "2010-04-01"},
+                {"FromCity", ""},
                 {"FromCountry", "US"}};
   for (auto& [name, value] : more) {
     std::erase_if(fields, [&](auto& field) { return field.first == name; });
@@ -120,30 +133,37 @@ Ask Twilio::message(const std::string& sid, const std::string& from, const std::
 }
 
 Ask Twilio::status(const std::string& sid, const std::string& status, const Fields& more) const {
-  Fields fields{{"MessageSid", sid},       {"SmsSid", sid},  {"MessageStatus", status},
-                {"SmsStatus", status},     {"From", number}, {"To", "+15550100777"},
-                {"AccountSid", account_sid}, {"ApiVersion", "2010-04-01"}};
+  Fields fields{{"MessageSid", sid},
+                {"SmsSid", sid},
+                {"MessageStatus", status},
+                {"SmsStatus", status},
+                {"From", number},
+                {"To", "+15550100777"},
+                {"AccountSid", account_sid},
+                {"ApiVersion", "2010-04-01"}};
   fields.insert(fields.end(), more.begin(), more.end());
   return signed_form(fields);
 }
 
 Meta::Meta(HttpClient& api, std::string secret) : app_secret(std::move(secret)) {
   integration = make_integration(
-      api, R"({"provider":"meta","name":"Meta","credentials":{"app_secret":)" +
-               quoted(app_secret) + ",\"verify_token\":" + quoted(verify_token) +
+      api, R"({"provider":"meta","name":"Meta","credentials":{"app_secret":)" + quoted(app_secret) +
+               ",\"verify_token\":" + quoted(verify_token) +
                R"(,"page_access_token":"test_page_token","page_id":)" + quoted(page_id) +
                ",\"instagram_account_id\":" + quoted(instagram_id) +
                ",\"phone_number_id\":" + quoted(phone_number_id) + "}}");
 }
 
 std::string Meta::signature(std::string_view body) const {
-  return "sha256=" + crypto::to_hex(
-                         crypto::HmacKey(crypto::HmacKey::Hash::sha256, app_secret).sign(body));
+  return "sha256=" +
+         crypto::to_hex(crypto::HmacKey(crypto::HmacKey::Hash::sha256, app_secret).sign(body));
 }
 
 Ask Meta::signed_body(std::string body) const {
   auto sign = signature(body);
-  return {"POST", integration.path, std::move(body),
+  return {"POST",
+          integration.path,
+          std::move(body),
           {{"Content-Type", "application/json"}, {"X-Hub-Signature-256", sign}}};
 }
 
@@ -178,21 +198,22 @@ Ask Meta::whatsapp(const std::string& from, const std::string& wamid,
   return signed_body(whatsapp_change(
       *this, R"("contacts":[{"profile":{"name":"Ana"},"wa_id":)" + quoted(from) +
                  "}],\"messages\":[{\"from\":" + quoted(from) + ",\"id\":" + quoted(wamid) +
-                 ",\"timestamp\":" + quoted(seconds(now())) +
-                 R"(,"type":"text","text":{"body":)" + quoted(text) + "}}]"));
+                 ",\"timestamp\":" + quoted(seconds(now())) + R"(,"type":"text","text":{"body":)" +
+                 quoted(text) + "}}]"));
 }
 
 Ask Meta::whatsapp_status(const std::string& to, const std::string& wamid,
                           const std::string& status) const {
-  return signed_body(whatsapp_change(
-      *this, "\"statuses\":[{\"id\":" + quoted(wamid) + ",\"status\":" + quoted(status) +
-                 ",\"timestamp\":" + quoted(seconds(now())) +
-                 ",\"recipient_id\":" + quoted(to) + "}]"));
+  return signed_body(whatsapp_change(*this, "\"statuses\":[{\"id\":" + quoted(wamid) +
+                                                ",\"status\":" + quoted(status) +
+                                                ",\"timestamp\":" + quoted(seconds(now())) +
+                                                ",\"recipient_id\":" + quoted(to) + "}]"));
 }
 
 Integration make_sandbox(HttpClient& api, const std::string& settings) {
   return make_integration(
-      api, R"({"provider":"sandbox","name":"Sandbox","credentials":{},"settings":)" + settings + "}");
+      api,
+      R"({"provider":"sandbox","name":"Sandbox","credentials":{},"settings":)" + settings + "}");
 }
 
 struct SendGrid::Key {
@@ -203,7 +224,8 @@ SendGrid::SendGrid(HttpClient& api, std::string token)
     : inbound_token(std::move(token)), key_(std::make_unique<Key>()) {
   integration = make_integration(
       api, R"({"provider":"sendgrid","name":"SendGrid","credentials":{"api_key":"SG.test",)"
-           R"("webhook_public_key":)" + quoted(key_->key.public_der_base64()) +
+           R"("webhook_public_key":)" +
+               quoted(key_->key.public_der_base64()) +
                (inbound_token.empty() ? "" : ",\"inbound_token\":" + quoted(inbound_token)) + "}}");
 }
 SendGrid::~SendGrid() = default;
@@ -211,16 +233,19 @@ SendGrid::~SendGrid() = default;
 Ask SendGrid::events(const std::string& body, std::int64_t age_s) const {
   auto stamp = std::to_string(now_ms() / 1000 - age_s);
   std::array<std::string_view, 2> parts{stamp, body};
-  return {"POST", integration.path, body,
+  return {"POST",
+          integration.path,
+          body,
           {{"Content-Type", "application/json"},
            {"X-Twilio-Email-Event-Webhook-Timestamp", stamp},
-           {"X-Twilio-Email-Event-Webhook-Signature",
-            crypto::to_base64(key_->key.sign(parts))}}};
+           {"X-Twilio-Email-Event-Webhook-Signature", crypto::to_base64(key_->key.sign(parts))}}};
 }
 
 Ask SendGrid::mail(const std::vector<Part>& parts) const {
-  return {"POST", integration.path + (inbound_token.empty() ? "" : "?token=" + inbound_token),
-          multipart(parts), {{"Content-Type", std::string(multipart_type)}}};
+  return {"POST",
+          integration.path + (inbound_token.empty() ? "" : "?token=" + inbound_token),
+          multipart(parts),
+          {{"Content-Type", std::string(multipart_type)}}};
 }
 
 std::vector<Part> SendGrid::mail_parts(const std::string& from, const std::string& subject,

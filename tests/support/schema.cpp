@@ -65,8 +65,8 @@ OpenApi::OpenApi(std::string_view text) {
       found.path = path;
       found.scope = operation["x-scope"].string_or("");
       found.id = operation["operationId"].string_or("");
-      found.takes_json = found.scope != "open" &&
-                         operation["requestBody"]["content"]["application/json"].exists();
+      found.takes_json =
+          found.scope != "open" && operation["requestBody"]["content"]["application/json"].exists();
       auto parameters = operation["parameters"];
       for (std::size_t i = 0; i < parameters.size(); ++i)
         found.is_list = found.is_list || resolve(parameters.at(i))["name"].string_or("") == "limit";

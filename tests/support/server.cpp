@@ -106,7 +106,9 @@ int Server::stop() {
   return process_->wait(within(20s));
 }
 
-std::string Server::log() const { return read_file(log_file_); }
+std::string Server::log() const {
+  return read_file(log_file_);
+}
 
 Outcome Server::command(std::vector<std::string> words) const {
   words.insert(words.begin(), binary());

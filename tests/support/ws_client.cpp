@@ -37,8 +37,7 @@ struct WsClient::Impl {
   }
 
   int handshake(std::uint16_t port, const std::string& target, const Headers& headers) {
-    beast::get_lowest_layer(socket).socket().connect(
-        {asio::ip::address_v4::loopback(), port});
+    beast::get_lowest_layer(socket).socket().connect({asio::ip::address_v4::loopback(), port});
     beast::get_lowest_layer(socket).socket().set_option(asio::ip::tcp::no_delay(true));
     socket.set_option(
         websocket::stream_base::decorator([&headers](websocket::request_type& request) {
@@ -96,8 +95,12 @@ int WsClient::upgrade_status(std::uint16_t port, const std::string& target,
   return Impl().handshake(port, target, headers);
 }
 
-bool WsClient::send(const std::string& text) { return impl_->write(text, true); }
-bool WsClient::send_binary(const std::string& bytes) { return impl_->write(bytes, false); }
+bool WsClient::send(const std::string& text) {
+  return impl_->write(text, true);
+}
+bool WsClient::send_binary(const std::string& bytes) {
+  return impl_->write(bytes, false);
+}
 
 bool WsClient::ping() {
   bool finished = false;

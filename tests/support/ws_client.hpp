@@ -27,8 +27,7 @@ class WsClient {
   /// True once a pong frame has come.
   bool ponged(std::chrono::milliseconds at_most = std::chrono::seconds(20));
   /// The next text; nothing if the socket ends or the time passes.
-  std::optional<std::string> receive(
-      std::chrono::milliseconds at_most = std::chrono::seconds(20));
+  std::optional<std::string> receive(std::chrono::milliseconds at_most = std::chrono::seconds(20));
   /// The code the other side closed with; 0 if it has not in time, 1006 if it vanished.
   int close_code(std::chrono::milliseconds at_most = std::chrono::seconds(20));
   /// Closes the TCP socket at once, with whatever is still unread.
