@@ -285,7 +285,7 @@ constexpr const char* phone_number_id = "300000000000001";
 using Headers = std::vector<std::pair<string, string>>;
 using Form = std::vector<std::pair<string, string>>;
 
-string quoted(std::string_view text) {
+string as_json(std::string_view text) {
   string out;
   json::Writer(out).string(text);
   return out;
@@ -390,24 +390,24 @@ Result<json::Document> Play::call(const char* method, const string& target, cons
 
 Result<string> Play::connect(const char* provider, const string& rest) {
   auto made =
-      call("POST", "/api/v1/integrations", "{\"provider\":" + quoted(provider) + "," + rest + "}");
+      call("POST", "/api/v1/integrations", "{\"provider\":" + as_json(provider) + "," + rest + "}");
   if (!made) return fail(made.error());
   urls_[provider] = made->root()["webhook_url"].string_or("");
   return urls_[provider];
 }
 
 Result<void> Play::prepare() {
-  auto secret = [](const string& value) { return quoted(value); };
+  auto secret = [](const string& value) { return as_json(value); };
   const std::pair<const char*, string> accounts[] = {
-      {"twilio", R"("name":"Twilio","credentials":{"account_sid":)" + quoted(account_sid) +
+      {"twilio", R"("name":"Twilio","credentials":{"account_sid":)" + as_json(account_sid) +
                      ",\"auth_token\":" + secret(auth_token_) +
-                     "},\"settings\":{\"from\":" + quoted(number) + "}"},
+                     "},\"settings\":{\"from\":" + as_json(number) + "}"},
       {"sendgrid", R"("name":"SendGrid","credentials":{"api_key":"SG.demo","webhook_public_key":)" +
-                       quoted(mail_key_.public_der_base64()) + "}"},
+                       as_json(mail_key_.public_der_base64()) + "}"},
       {"meta", R"("name":"Meta","credentials":{"app_secret":)" + secret(app_secret_) +
                    R"(,"verify_token":"demo_verify","page_access_token":"demo_page","page_id":)" +
-                   quoted(page_id) + ",\"instagram_account_id\":" + quoted(instagram_id) +
-                   ",\"phone_number_id\":" + quoted(phone_number_id) + "}"},
+                   as_json(page_id) + ",\"instagram_account_id\":" + as_json(instagram_id) +
+                   ",\"phone_number_id\":" + as_json(phone_number_id) + "}"},
       {"sandbox", R"("name":"Sandbox","credentials":{},"settings":{"latency_ms":300})"},
   };
   for (auto& [provider, rest] : accounts)
@@ -447,7 +447,7 @@ Webhook Play::events(const string& body) const {
 }
 
 Webhook Play::page_event(const char* object, const char* account, const string& event) const {
-  return meta("{\"object\":" + quoted(object) + ",\"entry\":[{\"id\":" + quoted(account) +
+  return meta("{\"object\":" + as_json(object) + ",\"entry\":[{\"id\":" + as_json(account) +
               ",\"time\":" + std::to_string(now_ms()) + ",\"messaging\":[" + event + "]}]}");
 }
 
@@ -455,16 +455,16 @@ Webhook Play::whatsapp(const string& members) const {
   return meta(R"({"object":"whatsapp_business_account","entry":[{"id":"200000000000001",)"
               R"("changes":[{"field":"messages","value":{"messaging_product":"whatsapp",)"
               R"("metadata":{"display_phone_number":"15550100002","phone_number_id":)" +
-              quoted(phone_number_id) + "}," + members + "}}]}]}");
+              as_json(phone_number_id) + "}," + members + "}}]}]}");
 }
 
 /// One element of entry[].messaging[]: a person's words to our page or account.
 string Play::direct(const Person& person, const string& text) {
   bool page = string(person.channel) == "messenger";
-  return "{\"sender\":{\"id\":" + quoted(person.address) +
-         "},\"recipient\":{\"id\":" + quoted(page ? page_id : instagram_id) +
+  return "{\"sender\":{\"id\":" + as_json(person.address) +
+         "},\"recipient\":{\"id\":" + as_json(page ? page_id : instagram_id) +
          "},\"timestamp\":" + std::to_string(now_ms()) +
-         ",\"message\":{\"mid\":" + quoted(id(page ? "m_" : "ig_")) + ",\"text\":" + quoted(text) +
+         ",\"message\":{\"mid\":" + as_json(id(page ? "m_" : "ig_")) + ",\"text\":" + as_json(text) +
          "}}";
 }
 
@@ -479,7 +479,7 @@ Webhook Play::mail(const Person& person, const string& text) {
   part("headers", "Message-ID: <" + id("mail") + "@example.com>\r\nFrom: " + from + "\r\n");
   part("to", "shop@parse.example.com");
   part("from", string(person.name) + " <" + from + ">");
-  part("envelope", R"({"to":["shop@parse.example.com"],"from":)" + quoted(from) + "}");
+  part("envelope", R"({"to":["shop@parse.example.com"],"from":)" + as_json(from) + "}");
   part("subject", string(person.lines[0]).substr(0, string(person.lines[0]).find_first_of(".?")));
   part("text", text);
   part("charsets", R"({"subject":"UTF-8","from":"UTF-8","text":"UTF-8"})");
@@ -516,11 +516,11 @@ Webhook Play::words(const Person& person, const string& text) {
 
 /// A WhatsApp Cloud message of that time.
 Webhook Play::cloud(const char* name, const string& from, const string& text, std::int64_t at_ms) {
-  return whatsapp(R"("contacts":[{"profile":{"name":)" + quoted(name) +
-                  "},\"wa_id\":" + quoted(from) + "}],\"messages\":[{\"from\":" + quoted(from) +
-                  ",\"id\":" + quoted(id("wamid.")) +
-                  ",\"timestamp\":" + quoted(std::to_string(at_ms / 1000)) +
-                  R"(,"type":"text","text":{"body":)" + quoted(text) + "}}]");
+  return whatsapp(R"("contacts":[{"profile":{"name":)" + as_json(name) +
+                  "},\"wa_id\":" + as_json(from) + "}],\"messages\":[{\"from\":" + as_json(from) +
+                  ",\"id\":" + as_json(id("wamid.")) +
+                  ",\"timestamp\":" + as_json(std::to_string(at_ms / 1000)) +
+                  R"(,"type":"text","text":{"body":)" + as_json(text) + "}}]");
 }
 
 /// --- the play --------------------------------------------------------------------------------
@@ -571,7 +571,7 @@ void Play::reply(const Person& person, const string& refusal) {
   auto conversation = found->root()["data"].at(0)["id"].string_or("");
   auto target = "/api/v1/conversations/" + string(conversation) + "/messages";
   string subject = string(person.channel) == "email" ? ",\"subject\":\"Re: your question\"" : "";
-  auto sent = call("POST", target, "{\"body\":" + quoted(person.reply) + subject + "}");
+  auto sent = call("POST", target, "{\"body\":" + as_json(person.reply) + subject + "}");
   if (!sent && last_refusal_.type == refusal)
     account_.refused.push_back(
         {"a reply to " + string(person.name), last_refusal_.status, refusal});
@@ -584,12 +584,12 @@ void Play::reply(const Person& person, const string& refusal) {
 void Play::greet(const Guest& guest) {
   auto contact =
       call("POST", "/api/v1/contacts",
-           "{\"name\":" + quoted(guest.name) + R"(,"identities":[{"channel":"chat","address":)" +
-               quoted(id("guest-")) + "}]}");
+           "{\"name\":" + as_json(guest.name) + R"(,"identities":[{"channel":"chat","address":)" +
+               as_json(id("guest-")) + "}]}");
   if (!contact) return account_.unexpected.push_back(contact.error().detail);
   auto opened = call("POST", "/api/v1/conversations",
                      "{\"contact_id\":" + contact->root()["id"].dump() +
-                         ",\"message\":{\"body\":" + quoted(guest.words) + "}}");
+                         ",\"message\":{\"body\":" + as_json(guest.words) + "}}");
   if (!opened) account_.unexpected.push_back(opened.error().detail);
 }
 
@@ -597,8 +597,8 @@ void Play::greet(const Guest& guest) {
 void Play::extras(std::vector<Step>& steps) {
   auto between = [this](const char* from, const char* to, const string& members) {
     return page_event("page", page_id,
-                      "{\"sender\":{\"id\":" + quoted(from) +
-                          "},\"recipient\":{\"id\":" + quoted(to) +
+                      "{\"sender\":{\"id\":" + as_json(from) +
+                          "},\"recipient\":{\"id\":" + as_json(to) +
                           "},\"timestamp\":" + std::to_string(now_ms()) + "," + members + "}");
   };
   // An answer written in Messenger's own inbox, read before it is reported delivered.
@@ -606,7 +606,7 @@ void Play::extras(std::vector<Step>& steps) {
     const char* joel = people[3].address;
     deliver(
         between(page_id, joel,
-                "\"message\":{\"mid\":" + quoted(id("m_")) +
+                "\"message\":{\"mid\":" + as_json(id("m_")) +
                     R"(,"is_echo":true,"app_id":1,"text":"It is 120 dollars, frame included."})"),
         "an echo");
     auto mark = "{\"watermark\":" + std::to_string(now_ms()) + "}";
@@ -615,7 +615,7 @@ void Play::extras(std::vector<Step>& steps) {
   });
   steps.push_back([this] {
     deliver(events(R"([{"email":"ana@example.com","event":"delivered","timestamp":)" +
-                   std::to_string(now_ms() / 1000) + ",\"sg_event_id\":" + quoted(id("ev")) +
+                   std::to_string(now_ms() / 1000) + ",\"sg_event_id\":" + as_json(id("ev")) +
                    ",\"sg_message_id\":\"x.1\"},\r\n17]\r\n"),
             "a batch with a bad element");
   });

@@ -1,0 +1,351 @@
+// Start, supervision, stop.
+#include "runtime/boot.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <caf/all.hpp>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "actors/delivery.hpp"
+#include "actors/inbox.hpp"
+#include "actors/persistence.hpp"
+#include "actors/query.hpp"
+#include "base/log.hpp"
+#include "http/io_thread.hpp"
+#include "messages/error.hpp"
+#include "runtime/directory.hpp"
+#include "runtime/outbound.hpp"
+#include "runtime/private_postgres.hpp"
+#include "runtime/secret_key.hpp"
+#include "storage/migration.hpp"
+
+namespace sara::runtime {
+
+using namespace messages;
+
+namespace {
+
+constexpr auto supervise_every = std::chrono::milliseconds(500);
+constexpr auto actors_patience = std::chrono::seconds(5);
+constexpr unsigned stop_patience_s = 15;
+
+struct ActorConfig : caf::actor_system_config {
+  explicit ActorConfig(const ActorsConfig& c) {
+    add_message_types<caf::id_block::sara_conversation>();
+    add_message_types<caf::id_block::sara_persistence>();
+    add_message_types<caf::id_block::sara_query>();
+    add_message_types<caf::id_block::sara_inbox>();
+    add_message_types<caf::id_block::sara_delivery>();
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", static_cast<std::size_t>(c.threads));
+    set("scheduler.max-throughput", c.throughput);
+  }
+};
+
+void prepare_process() {
+  // As many descriptors as we may have; no core files: they would hold secrets.
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  rlimit core{0, 0};
+  setrlimit(RLIMIT_CORE, &core);
+  prctl(PR_SET_DUMPABLE, 0);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+sigset_t block_stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+log::Level level_of(const std::string& name) {
+  if (name == "debug") return log::Level::debug;
+  if (name == "warn") return log::Level::warn;
+  return name == "error" ? log::Level::error : log::Level::info;
+}
+
+http::EdgeOptions edge_options(const Config& c) {
+  http::EdgeOptions o;
+  o.production = c.server.environment == "production";
+  o.connections_max = c.limits.connections_max;
+  o.connections_per_ip_max = c.limits.connections_per_ip_max;
+  o.header_timeout = c.limits.header_timeout_s;
+  o.body_timeout = c.limits.body_timeout_s;
+  o.keep_alive = c.limits.keep_alive_s;
+  o.write_stall = c.limits.write_stall_s;
+  o.body_bytes_max = c.limits.body_bytes_max;
+  o.webhook_bytes_max = c.limits.webhook_bytes_max;
+  o.inbound_parse_bytes_max = c.limits.inbound_parse_bytes_max;
+  o.bodies_in_flight_bytes_max = c.limits.bodies_in_flight_bytes_max;
+  o.requests_per_connection_max = c.limits.requests_per_connection_max;
+  o.in_flight_per_tenant_max = c.limits.in_flight_per_tenant_max;
+  o.in_flight_max = c.limits.in_flight_max;
+  o.commit_deadline = c.database.commit_deadline_ms;
+  o.live_ping = c.live.ping_s;
+  o.live_pong_timeout = c.live.pong_timeout_s;
+  o.live_mark = c.live.mark_s;
+  o.live_queue_bytes_max = c.live.queue_bytes_max;
+  o.live_queue_events_max = c.live.queue_events_max;
+  o.live_replay_events_max = c.live.replay_events_max;
+  o.live_ring_events_max = c.live.ring_events_max;
+  o.live_commands_per_second_max = c.live.commands_per_s_max;
+  o.live_message_bytes_max = c.live.message_bytes_max;
+  o.live_sockets_per_tenant_max = c.live.sockets_per_tenant_max;
+  return o;
+}
+
+/// Ends the process if a stop takes longer than it may (CAF can wait for ever for a lost actor).
+void watch_stop() {
+  std::signal(SIGALRM, [](int) {
+    constexpr char text[] = "madansara: stopping took too long\n";
+    [[maybe_unused]] auto n = ::write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+  });
+  alarm(stop_patience_s);
+}
+
+/// The actors of this process, in the order in which they stop.
+class Actors {
+ public:
+  Actors(caf::actor_system& system, const Config& config, const Database& database,
+         std::shared_ptr<const storage::Vault> vault, std::int64_t epoch, TenantRegistry& tenants,
+         std::function<void()> fenced)
+      : system_(system), self_(system) {
+    context_.tenants = &tenants;
+    context_.settings.conversation_idle = config.actors.conversation_idle_ms;
+    context_.settings.tenant_idle = config.actors.tenant_idle_ms;
+    context_.settings.conversation_queue_max = config.actors.conversation_queue_max;
+    for (int i = 0; i < config.database.readers; ++i)
+      context_.readers.push_back(
+          system.spawn<caf::detached>(actors::query, database.url, vault, context_.clock));
+    inbox_ = system.spawn(actors::inbox, &context_);
+    int writers = std::min(config.database.writers, storage::lease_shards);
+    for (int i = 0; i < writers; ++i) {
+      actors::PersistenceOptions options;
+      options.url = database.url;
+      options.lease.epoch = epoch;
+      for (int shard = 0; shard < storage::lease_shards; ++shard)
+        if (shard % writers == i) options.lease.shards.push_back(shard);
+      options.vault = vault;
+      options.group_max = config.database.group_max;
+      options.inbox = inbox_;
+      options.fenced = fenced;
+      context_.writers.push_back(system.spawn<caf::detached>(actors::persistence, options));
+    }
+    context_.directory = system.spawn(directory, &context_);
+    outbound_ = system.spawn<caf::detached>(outbound);
+    sandbox_ = system.spawn(actors::sandbox, &context_, outbound_);
+    actors::DeliveryOptions delivery;
+    delivery.sandbox = sandbox_;
+    delivery.attempts_max = config.outbox.attempts_max;
+    context_.delivery = system.spawn(actors::delivery, &context_, delivery);
+  }
+
+  actors::Context& context() { return context_; }
+  http::Handles handles() const {
+    return {context_.directory, inbox_, context_.writers, context_.readers};
+  }
+
+  /// Loads the tenants that have messages to send, and gives these to the outbox worker.
+  /// errors: unavailable
+  Result<std::size_t> recover(TenantRegistry& tenants) {
+    TenantId after;
+    std::size_t found = 0;
+    for (bool more = true; more;) {
+      Result<DuePagePtr> page = ask<DuePagePtr>(ListDue{after, 1000});
+      if (!page) return fail(page.error());
+      auto due = std::make_shared<std::vector<DueItem>>((*page)->items);
+      for (auto& item : *due) {
+        if (tenants.find(item.tenant_id)) continue;
+        auto tenant = ask<TenantPtr>(GetTenant{item.tenant_id, {}});
+        if (!tenant) return fail(tenant.error());
+        if (*tenant) tenants.publish(*tenant);
+      }
+      found += due->size();
+      if (!due->empty()) self_->send(context_.delivery, DueItems{std::move(due)});
+      after = (*page)->last_tenant;
+      more = (*page)->more;
+    }
+    return found;
+  }
+
+  /// Nothing new comes any more: finish what was accepted, flush, quit.
+  void stop() {
+    self_->send(context_.delivery, Drain{true});
+    self_->send(context_.directory, Drain{true});
+    wait_for(context_.directory);
+    for (auto& writer : context_.writers) end(writer);
+    for (auto& reader : context_.readers) end(reader);
+    end(inbox_);
+    end(sandbox_);
+    end(outbound_);
+    context_.writers.clear();
+    context_.readers.clear();
+    context_.directory = nullptr;
+    context_.delivery = nullptr;
+    inbox_ = nullptr;
+    sandbox_ = nullptr;
+    outbound_ = nullptr;
+  }
+
+ private:
+  template <class Answer, class Query>
+  Result<Answer> ask(Query query) {
+    Result<Answer> result = fail(Errc::unavailable, "no answer");
+    self_->request(context_.readers.front(), std::chrono::seconds(30), std::move(query))
+        .receive([&](Answer& answer) { result = std::move(answer); },
+                 [&](const caf::error& e) { result = fail(from_caf(e)); });
+    return result;
+  }
+
+  template <class Handle>
+  void wait_for(const Handle& handle) {
+    self_->monitor(handle);
+    bool down = false;
+    self_->do_receive([&](const caf::down_msg&) { down = true; },
+                      caf::after(actors_patience) >> [&] { down = true; })
+        .until([&] { return down; });
+  }
+
+  template <class Handle>
+  void end(const Handle& handle) {
+    caf::anon_send_exit(handle, caf::exit_reason::user_shutdown);
+    wait_for(handle);
+  }
+
+  caf::actor_system& system_;
+  caf::scoped_actor self_;
+  actors::Context context_;
+  inbox_actor inbox_;
+  outbound_actor outbound_;
+  sandbox_actor sandbox_;
+};
+
+/// Waits for a stop signal; meanwhile keeps the private Postgres alive.
+void supervise(const sigset_t& signals, PrivatePostgres* postgres) {
+  timespec wait{0, std::chrono::nanoseconds(supervise_every).count()};
+  while (sigtimedwait(&signals, nullptr, &wait) < 0) {
+    if (postgres == nullptr) continue;
+    auto restarted = postgres->watch();
+    if (!restarted)
+      log::error("postgres.down", {{"detail", restarted.error().detail}});
+    else if (*restarted)
+      log::warn("postgres.restarted");
+  }
+}
+
+void wait_until_closed(const std::vector<std::unique_ptr<http::IoThread>>& threads,
+                       std::chrono::seconds patience) {
+  auto until = std::chrono::steady_clock::now() + patience;
+  auto open = [&] {
+    std::size_t n = 0;
+    for (auto& thread : threads) n += thread->connections();
+    return n;
+  };
+  while (open() > 0 && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
+}  // namespace
+
+Result<Database> open_database(const Config& config) {
+  if (!config.database.url.empty()) return Database{config.database.url, nullptr};
+  auto postgres = PrivatePostgres::ensure(config.server.data_dir);
+  if (!postgres) return fail(postgres.error());
+  auto shared = std::make_shared<PrivatePostgres>(std::move(*postgres));
+  return Database{shared->connection_string(), shared};
+}
+
+int serve(const LoadedConfig& loaded) {
+  auto& config = loaded.config;
+  log::set_level(level_of(config.log.level));
+  prepare_process();
+  // Before any thread: all inherit the mask, and the main thread alone waits for the signals.
+  auto signals = block_stop_signals();
+  auto give_up = [](const Error& error) {
+    std::fprintf(stderr, "madansara: %s\n", error.detail.c_str());
+    return 1;
+  };
+  auto key = root_key(config.server.data_dir, config.server.environment);
+  if (!key) return give_up(key.error());
+  auto vault = std::make_shared<const storage::Vault>(*key);
+  auto database = open_database(config);
+  if (!database) return give_up(database.error());
+  if (auto migrated = storage::migrate(database->url); !migrated) return give_up(migrated.error());
+  std::int64_t epoch = 0;
+  {
+    storage::Connection connection(database->url);
+    auto taken = storage::take_lease(connection, "pid " + std::to_string(getpid()),
+                                     system_clock().now());
+    if (!taken) return give_up(taken.error());
+    epoch = *taken;
+  }
+
+  TenantRegistry tenants;
+  auto state = http::make_edge_state();
+  ActorConfig actor_config(config.actors);
+  caf::actor_system system(actor_config);
+  {
+    Actors actors(system, config, *database, vault, epoch, tenants,
+                  [state] { http::set_fenced(*state); });
+    std::vector<std::unique_ptr<http::IoThread>> threads;
+    for (int i = 0; i < config.server.io_threads; ++i)
+      threads.push_back(std::make_unique<http::IoThread>(system, actors.handles(), tenants,
+                                                         system_clock(), state,
+                                                         edge_options(config)));
+    auto port = static_cast<std::uint16_t>(config.server.port);
+    for (auto& thread : threads) {
+      auto bound = thread->listen(config.server.bind, port);
+      if (!bound) {
+        threads.clear();
+        actors.stop();
+        return give_up(bound.error());
+      }
+      port = *bound;
+    }
+    bool any = config.server.bind == "0.0.0.0" || config.server.bind == "::";
+    std::string address = "http://" + (any ? std::string("127.0.0.1") : config.server.bind) + ":" +
+                          std::to_string(port);
+    actors.context().local_url = address;
+    auto& public_url = config.server.public_base_url;
+    for (auto& thread : threads) {
+      thread->set_public_base_url(public_url.empty() ? address : public_url);
+      thread->start();
+    }
+    auto recovered = actors.recover(tenants);
+    if (!recovered) log::error("recovery.failed", {{"detail", recovered.error().detail}});
+    http::set_ready(*state, recovered.has_value());
+    log::info("server.ready", {{"epoch", epoch}, {"due", recovered.value_or(0)}});
+    std::printf("listening on %s\n", address.c_str());
+    std::fflush(stdout);
+
+    supervise(signals, database->postgres.get());
+
+    log::info("server.stopping");
+    watch_stop();
+    http::set_ready(*state, false);
+    for (auto& thread : threads) thread->drain();
+    wait_until_closed(threads, config.server.drain_s);
+    for (auto& thread : threads) thread->stop();
+    threads.clear();
+    actors.stop();
+  }
+  if (database->postgres) {
+    auto stopped = database->postgres->stop();
+    if (!stopped) log::warn("postgres.still_stopping", {{"detail", stopped.error().detail}});
+  }
+  log::info("server.stopped");
+  return 0;
+}
+
+}  // namespace sara::runtime
