@@ -375,9 +375,7 @@ bool Ref::is_bool() const {
 Ref Ref::operator[](std::string_view key) const {
   if (!is_object()) return {};
   for (auto& m : value_of(value_)->GetObject())
-    if (m.name.GetStringLength() == key.size() &&
-        std::memcmp(m.name.GetString(), key.data(), key.size()) == 0)
-      return Ref{&m.value};
+    if (std::string_view(m.name.GetString(), m.name.GetStringLength()) == key) return Ref{&m.value};
   return {};
 }
 
@@ -443,7 +441,8 @@ Ref Document::root() const {
 }
 
 Result<Document> parse(std::string_view text, const Limits& limits) {
-  if (std::memchr(text.data(), 0, text.size()) != nullptr || !text::valid_utf8(text))
+  if (text.empty()) return fail(Errc::malformed, "empty");
+  if (text.find('\0') != npos || !text::valid_utf8(text))
     return fail(Errc::malformed, "not UTF-8 text");
   // Sixteen bytes more, because the reader looks at whole vectors.
   std::unique_ptr<char[]> copy(new char[text.size() + 17]);

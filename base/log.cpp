@@ -25,11 +25,25 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::err;
 }
 
+std::string_view name_of(Level level) {
+  switch (level) {
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info";
+    case Level::warn:
+      return "warn";
+    case Level::error:
+      return "error";
+  }
+  return "error";
+}
+
 spdlog::logger& logger() {
   // Never destroyed: threads may still log while statics are taken down.
   static auto* const instance = [] {
     auto* made = new spdlog::logger("sara", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+    made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %v", spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::info);
     made->flush_on(spdlog::level::debug);
     return made;
@@ -98,7 +112,8 @@ void set_level(Level level) {
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   if (!logger().should_log(to_spdlog(level))) return;
-  std::string line = "event=";
+  std::string line(name_of(level));
+  line += " event=";
   append_value(line, event);
   for (const auto& field : fields) {
     line += ' ';

@@ -1,4 +1,4 @@
-# Debian's libcaf-dev ships headers and shared libraries only: no CAFConfig.cmake, no pkg-config file.
+# Debian's libcaf-dev ships headers and shared libraries only: no CAFConfig.cmake, no pkg-config.
 find_path(CAF_INCLUDE_DIR caf/all.hpp)
 find_library(CAF_core_LIBRARY caf_core)
 if(CAF_INCLUDE_DIR)

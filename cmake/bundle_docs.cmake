@@ -6,9 +6,10 @@ file(COPY ${inputs} ${FROM}/.npmrc DESTINATION ${TO})
 execute_process(COMMAND ${NPM} ci WORKING_DIRECTORY ${TO} RESULT_VARIABLE status
                 OUTPUT_VARIABLE said ERROR_VARIABLE said)
 if(NOT status EQUAL 0)
+  message("${said}")
   message(FATAL_ERROR "npm could not install the packages of web/docs, which the pages /docs and "
-                      "/redoc are bundled from. Is the package registry within reach? npm said:\n"
-                      "${said}")
+                      "/redoc are bundled from: its words stand above. Is the package registry "
+                      "within reach?")
 endif()
 execute_process(COMMAND ${NODE} bundle.mjs WORKING_DIRECTORY ${TO} RESULT_VARIABLE status)
 if(NOT status EQUAL 0)

@@ -170,8 +170,15 @@ bool is_postmaster(pid_t pid, const fs::path& cluster) {
   return std::find(arguments.begin(), arguments.end(), cluster.string()) != arguments.end();
 }
 
-/// Processes that work inside the cluster: a dead postmaster's backends may live on for a moment.
-std::vector<pid_t> processes_in(const fs::path& cluster) {
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// Backends that work inside the cluster: a dead postmaster's may live on for a moment.
+std::vector<pid_t> backends_in(const fs::path& cluster) {
   std::vector<pid_t> out;
   std::error_code error;
   const auto real = fs::weakly_canonical(cluster, error);
@@ -181,7 +188,9 @@ std::vector<pid_t> processes_in(const fs::path& cluster) {
     const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (bad != std::errc{} || *end != '\0') continue;
     std::error_code unreadable;
-    if (fs::read_symlink(entry.path() / "cwd", unreadable) == real) out.push_back(pid);
+    if (fs::read_symlink(entry.path() / "cwd", unreadable) != real) continue;
+    // Whoever merely looks around in the folder is left alone.
+    if (first_line(entry.path() / "comm") == "postgres") out.push_back(pid);
   }
   return out;
 }
@@ -280,11 +289,23 @@ Result<void> write_access_rules(const fs::path& cluster, const Account& account)
   return {};
 }
 
+/// Removes what killed first starts left beside the cluster.
+void discard_halves(const fs::path& cluster) {
+  const auto start = cluster.filename().string() + ".new";
+  std::vector<fs::path> halves;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(cluster.parent_path(), error)) {
+    if (entry.path().filename().string().starts_with(start)) halves.push_back(entry.path());
+  }
+  for (const auto& half : halves) discard(half);
+}
+
 /// Makes the cluster in a folder beside its place and renames it when complete: a cluster that
-/// exists is whole, whatever was killed.
+/// exists is whole, whatever was killed. The folder's name is new each time, because the initdb
+/// of a killed server may still be at work in the last one.
 Result<void> make_cluster(const Place& place, const fs::path& programs, const Account& account) {
-  const auto fresh = fs::path(place.cluster.string() + ".new");
-  discard(fresh);
+  discard_halves(place.cluster);
+  const auto fresh = fs::path(place.cluster.string() + ".new-" + random_base62(6));
   if (auto made = make_private_dir(fresh, account); !made) return made;
   const auto initdb =
       run({.argv = {programs / "initdb", "-D", fresh, "-U", "postgres", "--encoding=UTF8",
@@ -343,7 +364,9 @@ Result<void> prepare_socket_dir(Place& place, const Account& account) {
 Result<void> clear_stale_pid_file(const fs::path& cluster) {
   const auto left = read_pid_file(cluster);
   const auto deadline = steady_clock::now() + orphan_patience;
-  for (auto orphans = processes_in(cluster); !orphans.empty(); orphans = processes_in(cluster)) {
+  for (auto orphans = backends_in(cluster); !orphans.empty(); orphans = backends_in(cluster)) {
+    // A server killed while it started this one has left us a living postmaster after all.
+    if (is_postmaster(read_pid_file(cluster).pid, cluster)) return {};
     if (steady_clock::now() > deadline) {
       log::warn("postgres.orphans_killed", {{"count", orphans.size()}});
       for (const pid_t pid : orphans) kill(pid, SIGKILL);
@@ -434,6 +457,7 @@ Result<void> PrivatePostgres::Impl::launch() {
     if (auto made = make_cluster(place, *programs, *account); !made) return made;
   }
   if (auto cleared = clear_stale_pid_file(place.cluster); !cleared) return cleared;
+  if (auto adopted = adopt(); !adopted || *adopted) return adopted.map([](bool) {});
   const auto socket_before = place.socket_dir;
   if (auto prepared = prepare_socket_dir(place, *account); !prepared) return prepared;
   if (place.socket_dir != socket_before) {
@@ -454,7 +478,11 @@ Result<void> PrivatePostgres::Impl::launch() {
   const auto ready = wait_until_ready(*started, steady_clock::now() + start_patience);
   if (ready) {
     log::info("postgres.started", {{"pid", pid}, {"account", account->name}});
+    return {};
   }
+  // Perhaps it gave way to one that a killed server had started a moment before.
+  const auto adopted = adopt();
+  if (adopted && *adopted) return {};
   return ready;
 }
 

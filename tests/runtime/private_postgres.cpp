@@ -167,7 +167,25 @@ TEST_CASE("private postgres: a first start that was killed half way leaves no ha
   fs::create_directories(dir.path / "postgres.new" / "base");
   auto db = must(PrivatePostgres::ensure(dir.path));
   CHECK(sql(db, "SELECT 1") == "1");
-  CHECK_FALSE(fs::exists(dir.path / "postgres.new"));
+  for (const auto& entry : fs::directory_iterator(dir.path)) {
+    CHECK_FALSE(entry.path().filename().string().starts_with("postgres.new"));
+  }
+}
+
+TEST_CASE("private postgres: a first start that is killed at any moment is repeated in peace") {
+  for (int ms = 0; ms < 1200; ms += 150) {
+    const DataDir dir;
+    const pid_t child = fork();
+    if (child == 0) {
+      (void)PrivatePostgres::ensure(dir.path);
+      _exit(0);
+    }
+    std::this_thread::sleep_for(Millis{ms});
+    kill(child, SIGKILL);
+    wait_until_dead(child);
+    auto db = must(PrivatePostgres::ensure(dir.path));
+    CHECK(sql(db, "SELECT 1") == "1");
+  }
 }
 
 TEST_CASE("private postgres: a data dir in a closed home, with a long name") {

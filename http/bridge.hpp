@@ -1,0 +1,96 @@
+// From coroutines to actors and back. An actor_companion's enqueue runs on the sender's thread, so
+// an answer goes straight to the io thread without being scheduled (caf.md, section 6). One bridge
+// per io_context that is run by exactly one thread; only push() is called from others.
+#pragma once
+
+#include <atomic>
+#include <boost/asio.hpp>
+#include <caf/all.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "base/result.hpp"
+#include "messages/error.hpp"
+
+namespace sara::http {
+
+class Bridge {
+ public:
+  Bridge(caf::actor_system& system, boost::asio::io_context& io);
+  ~Bridge();
+  Bridge(const Bridge&) = delete;
+  Bridge& operator=(const Bridge&) = delete;
+
+  /// Asks an actor and waits for its answer at most `timeout`; a forgotten request answers
+  /// Errc::unavailable by itself.
+  template <class Handle, class Message>
+  auto ask(const Handle& dest, std::chrono::steady_clock::duration timeout, Message message) {
+    using Response = caf::response_type_unbox<typename Handle::signatures,
+                                              caf::detail::type_list<std::decay_t<Message>>>;
+    static_assert(Response::valid, "the receiver does not accept the message");
+    using R = std::tuple_element_t<0, typename Response::tuple_type>;
+    return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<R>)>(
+        [this, timeout](auto handler, Handle to, Message m) {
+          using H = decltype(handler);
+          struct Waiting final : Operation {
+            explicit Waiting(H&& h) : handler(std::move(h)) {}
+            void complete(caf::error error, caf::type_erased_tuple* content) override {
+              Result<R> result = fail(messages::from_caf(error));
+              if (content != nullptr) {
+                if (content->template match_elements<R>())
+                  result = std::move(content->template get_mutable_as<R>(0));
+                else
+                  result = fail(Errc::internal, "an actor gave another answer than it promised");
+              }
+              std::move(handler)(std::move(result));
+            }
+            H handler;
+          };
+          auto operation = std::make_unique<Waiting>(std::move(handler));
+          operation->deadline = std::chrono::steady_clock::now() + timeout;
+          auto id = ++last_id_;
+          operations_.emplace(id, std::move(operation));
+          caf::actor_cast<caf::abstract_actor*>(to)->enqueue(
+              caf::make_mailbox_element(caf::actor_cast<caf::strong_actor_ptr>(self_),
+                                        caf::message_id{id}.with_normal_priority(), {},
+                                        std::move(m)),
+              nullptr);
+        },
+        boost::asio::use_awaitable, dest, std::move(message));
+  }
+
+  /// What comes without having been asked for: on the io thread.
+  std::function<void(caf::type_erased_tuple&)> on_message;
+  std::size_t pending() const { return operations_.size(); }
+  boost::asio::io_context& io() { return io_; }
+  /// On the io thread, or after it has ended: fails what is outstanding and accepts no more.
+  void stop();
+
+ private:
+  struct Operation {
+    virtual ~Operation() = default;
+    virtual void complete(caf::error error, caf::type_erased_tuple* content) = 0;
+    std::chrono::steady_clock::time_point deadline;
+  };
+  struct Node {
+    caf::mailbox_element_ptr element;
+    Node* next;
+  };
+  void push(caf::mailbox_element_ptr element);
+  void drain();
+  void arm_sweep();
+  void fail_overdue(bool all);
+  caf::actor_companion* companion();
+
+  boost::asio::io_context& io_;
+  boost::asio::steady_timer sweep_;
+  caf::actor self_;
+  std::uint64_t last_id_ = 0;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Operation>> operations_;
+  std::atomic<Node*> head_{nullptr};
+  bool stopped_ = false;
+};
+
+}  // namespace sara::http

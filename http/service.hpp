@@ -1,0 +1,139 @@
+// What every route needs: the actors behind the bridge, the published tenants, admission, and the
+// shared checks of a request (credential, cursor, idempotency key). One per io thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "http/bridge.hpp"
+#include "http/exchange.hpp"
+#include "http/router.hpp"
+#include "messages/conversation.hpp"
+#include "messages/inbox.hpp"
+#include "messages/persistence.hpp"
+#include "messages/query.hpp"
+#include "messages/tenant.hpp"
+#include "providers/channel.hpp"
+
+namespace sara::http {
+
+template <class T>
+using Task = boost::asio::awaitable<T>;
+
+struct ServiceOptions {
+  std::string public_base_url;  ///< as providers see us: http://127.0.0.1:8002
+  bool production = false;
+  std::size_t in_flight_per_tenant_max = 512;
+  std::size_t in_flight_max = 4096;
+  std::chrono::milliseconds write_deadline{10'000};
+  std::chrono::milliseconds read_deadline{10'000};
+};
+
+/// State that all io threads share.
+struct ServiceShared {
+  std::mutex mutex;
+  std::set<std::pair<TenantId, std::string>> idempotency_running;
+  std::unordered_map<std::string, messages::ApiKeyPtr> api_keys;
+  std::atomic<bool> ready{false};
+  std::atomic<bool> fenced{false};
+};
+
+class Service {
+ public:
+  Service(Bridge& bridge, messages::TenantRegistry& tenants, const Clock& clock,
+          std::shared_ptr<ServiceShared> shared, ServiceOptions options);
+
+  messages::directory_actor directory;
+  messages::inbox_actor inbox;
+  std::vector<messages::query_actor> readers;
+  std::vector<messages::persistence_actor> writers;
+
+  Bridge& bridge;
+  messages::TenantRegistry& tenants;
+  const Clock& clock;
+  std::shared_ptr<ServiceShared> shared;
+  ServiceOptions options;
+
+  const messages::query_actor& reader() { return readers[next_reader_++ % readers.size()]; }
+  const messages::persistence_actor& writer_of(TenantId tenant) const {
+    return writers[UuidHash{}(tenant) % 4 % writers.size()];
+  }
+
+  template <class Query>
+  auto read(Query query) {
+    return bridge.ask(reader(), options.read_deadline, std::move(query));
+  }
+
+  /// "Bearer" token -> who. errors: unauthenticated, unavailable
+  Task<Result<Principal>> authenticate(std::string bearer);
+  /// The published snapshot, loaded if need be. errors: not_found, unavailable
+  Task<Result<messages::TenantPtr>> tenant(TenantId id);
+  Task<Result<messages::TenantPtr>> tenant_of_endpoint(std::string endpoint);
+  /// The integration's decoder; built once for each of its versions.
+  Result<std::shared_ptr<const providers::ChannelCodec>> codec(const domain::Integration& i);
+
+  /// A place among the requests in flight; an empty one if there is none left.
+  class Admission {
+   public:
+    Admission() = default;
+    Admission(Service* service, TenantId tenant) : service_(service), tenant_(tenant) {}
+    Admission(Admission&& other) noexcept : service_(other.service_), tenant_(other.tenant_) {
+      other.service_ = nullptr;
+    }
+    Admission& operator=(Admission&&) = delete;
+    ~Admission();
+    explicit operator bool() const { return service_ != nullptr; }
+
+   private:
+    Service* service_ = nullptr;
+    TenantId tenant_;
+  };
+  Admission admit(TenantId tenant);
+  Error overloaded() const;
+
+  /// Runs a creating POST under its Idempotency-Key: replays, refuses, or runs `work` with the key.
+  Task<Response> once(Request& request,
+                      std::function<Task<Response>(messages::Idempotency)> work);
+
+ private:
+  friend class Admission;
+  std::size_t next_reader_ = 0;
+  std::size_t in_flight_ = 0;
+  std::unordered_map<TenantId, std::size_t> in_flight_of_;
+  struct CachedCodec {
+    std::int64_t version = 0;
+    std::shared_ptr<const providers::ChannelCodec> codec;
+  };
+  std::unordered_map<IntegrationId, CachedCodec> codecs_;
+};
+
+/// A page's limit and cursor. errors: invalid_argument
+struct Paging {
+  int limit = 50;
+  std::vector<std::string> cursor;  ///< its parts; empty: from the start
+};
+/// kind: what the cursor must be of; its parts follow. Query names but limit, cursor and `known` are
+/// an error.
+Result<Paging> paging(const Request& request, std::string_view kind, std::size_t parts,
+                      std::initializer_list<std::string_view> known_names);
+std::string make_cursor(std::string_view kind, std::initializer_list<std::string> parts);
+/// errors: invalid_argument - a query name that is not of the list
+Result<void> only_query(const Request& request, std::initializer_list<std::string_view> names);
+
+/// The body as a JSON object whose members are all known.
+/// errors: malformed; invalid_argument - another type, or an unknown member
+Result<json::Document> object_body(const Request& request,
+                                   std::initializer_list<std::string_view> names);
+/// A string member within a length. Absent and not required: "".
+Result<std::string> string_member(json::Ref object, std::string_view name, std::size_t bytes_max,
+                                  bool required = false);
+/// Unknown members of a nested object. pointer: of the object, such as "/message"
+Result<void> only_members(json::Ref object, std::string_view pointer,
+                          std::initializer_list<std::string_view> names);
+
+}  // namespace sara::http

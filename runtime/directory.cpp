@@ -1,0 +1,432 @@
+// Key -> actor. Finds or activates the conversation or tenant meant and delegates, so that the
+// answer skips this desk; passivates the idle without losing a message (caf.md, section 4): an
+// entity is absent, active or draining, and the directory alone changes that. Unknown addresses are
+// looked up in groups, and each address once, so that parallel first messages make one contact.
+#include "runtime/directory.hpp"
+
+#include <deque>
+#include <unordered_map>
+
+#include "actors/conversation.hpp"
+#include "actors/tenant.hpp"
+#include "base/log.hpp"
+#include "base/metric.hpp"
+#include "messages/error.hpp"
+
+namespace sara::runtime {
+
+using namespace messages;
+using namespace domain;
+using actors::Context;
+
+namespace {
+
+using Self = directory_actor::pointer;
+
+struct AddressHash {
+  std::size_t operator()(const AddressKey& k) const {
+    return UuidHash{}(k.tenant_id) ^
+           (std::hash<std::string>{}(k.address) * 31 + static_cast<std::size_t>(k.channel));
+  }
+};
+struct EntityKey {
+  TenantId tenant_id;
+  Uuid id;
+  bool operator==(const EntityKey&) const = default;
+};
+struct EntityHash {
+  std::size_t operator()(const EntityKey& k) const {
+    return UuidHash{}(k.tenant_id) * 31 + UuidHash{}(k.id);
+  }
+};
+
+/// A command that waits until its actor is there: gets the handle, or the reason why not.
+template <class Handle>
+struct Parked {
+  std::function<void(const Handle&)> forward;
+  std::function<void(const caf::error&)> refuse;
+};
+
+/// One entity's place.
+template <class Handle>
+struct Slot {
+  Handle handle;
+  bool draining = false;
+  std::vector<Parked<Handle>> parked;
+};
+
+struct ConversationSlot : Slot<conversation_actor> {
+  std::vector<AddressKey> addresses;
+  std::vector<ConversationId> conversations;
+};
+using TenantSlot = Slot<tenant_actor>;
+
+struct Directory : std::enable_shared_from_this<Directory> {
+  Directory(Self actor, Context* c) : self(actor), context(c) {}
+
+  Self self;
+  Context* context;
+  std::unordered_map<EntityKey, ConversationSlot, EntityHash> conversations;
+  std::unordered_map<TenantId, TenantSlot> tenants;
+  std::unordered_map<AddressKey, ContactId, AddressHash> by_address;
+  std::unordered_map<EntityKey, ContactId, EntityHash> by_conversation;
+  std::unordered_map<caf::actor_addr, EntityKey> conversation_of;
+  std::unordered_map<caf::actor_addr, TenantId> tenant_of;
+  /// Addresses that are being looked up or wait for it, and what waits for them.
+  struct Lookup {
+    std::vector<Parked<conversation_actor>> parked;
+    bool create = false;  ///< an inbound message waits: an unknown address becomes a contact
+  };
+  std::unordered_map<AddressKey, Lookup, AddressHash> lookups;
+  std::vector<AddressKey> next_lookup;
+  bool looking_up = false;
+  /// A thread that was read while an incarnation of its contact was still writing may be old: when
+  /// incarnations ended, as long as reads are under way.
+  std::unordered_map<EntityKey, std::uint64_t, EntityHash> ended_at;
+  std::uint64_t ends = 0;
+  std::size_t reads = 0;
+  std::size_t parked_count = 0;
+  bool stopping = false;
+  Population population;
+
+  // -- conversations ----------------------------------------------------------------------------
+
+  template <class Answer, class Command>
+  Parked<conversation_actor> park(Command& m, caf::typed_response_promise<Answer> promise) {
+    ++parked_count;
+    auto command = std::make_shared<Command>(std::move(m));
+    return {[promise, command](const conversation_actor& h) mutable {
+              promise.delegate(h, std::move(*command));
+            },
+            [promise](const caf::error& e) mutable { promise.deliver(e); }};
+  }
+
+  template <class Answer, class Command>
+  caf::result<Answer> to_address(Command& m, AddressKey key, bool create) {
+    if (stopping) return to_caf(Errc::unavailable, "the server is stopping");
+    auto known_contact = by_address.find(key);
+    if (known_contact != by_address.end())
+      return to_slot<Answer>(m, {key.tenant_id, known_contact->second});
+    if (parked_count >= context->settings.parked_max)
+      return to_caf(Errc::overloaded, "too many addresses are being looked up");
+    auto promise = self->make_response_promise<Answer>();
+    auto [lookup, fresh] = lookups.try_emplace(key);
+    lookup->second.create |= create;
+    lookup->second.parked.push_back(park<Answer>(m, promise));
+    if (fresh) next_lookup.push_back(std::move(key));
+    look_up();
+    return promise;
+  }
+
+  template <class Answer, class Command>
+  caf::result<Answer> to_slot(Command& m, const EntityKey& key) {
+    auto there = conversations.find(key);
+    if (there == conversations.end()) return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
+    auto& slot = there->second;
+    if (!slot.draining) return self->delegate(slot.handle, std::move(m));
+    if (slot.parked.size() >= context->settings.conversation_queue_max)
+      return to_caf(Errc::overloaded, "this conversation has too much waiting");
+    auto promise = self->make_response_promise<Answer>();
+    slot.parked.push_back(park<Answer>(m, promise));
+    return promise;
+  }
+
+  /// By contact, or by conversation where the contact is not known.
+  template <class Answer, class Command>
+  caf::result<Answer> to_contact(Command& m, TenantId tenant, ContactId contact,
+                                 ConversationId conversation) {
+    if (stopping) return to_caf(Errc::unavailable, "the server is stopping");
+    if (!contact)
+      if (auto there = by_conversation.find({tenant, conversation}); there != by_conversation.end())
+        contact = there->second;
+    if (contact && conversations.contains({tenant, contact}))
+      return to_slot<Answer>(m, {tenant, contact});
+    auto promise = self->make_response_promise<Answer>();
+    load(tenant, contact, conversation, {park<Answer>(m, promise)});
+    return promise;
+  }
+
+  /// Loads a thread, activates its conversation, and hands over what waits for it.
+  void load(TenantId tenant, ContactId contact, ConversationId conversation,
+            std::vector<Parked<conversation_actor>> parked) {
+    auto desk = shared_from_this();
+    auto waiting = std::make_shared<std::vector<Parked<conversation_actor>>>(std::move(parked));
+    begin_read();
+    self->request(context->reader(), std::chrono::seconds(10),
+                  GetThread{tenant, contact, conversation})
+        .then(
+            [desk, tenant, conversation, waiting, since = ends](const ThreadPtr& thread) {
+              bool old = thread && desk->is_old({tenant, thread->contact->id}, since);
+              desk->end_read();
+              if (old) {
+                desk->load(tenant, thread->contact->id, conversation, std::move(*waiting));
+                return;
+              }
+              if (desk->stopping || !thread) {
+                desk->refuse_all(*waiting, desk->stopping
+                                               ? to_caf(Errc::unavailable, "the server is stopping")
+                                               : to_caf(Errc::not_found, "there is no such object"));
+                return;
+              }
+              auto& slot = desk->activate({tenant, thread->contact->id}, thread);
+              if (conversation) desk->remember(tenant, slot, conversation, thread->contact->id);
+              for (auto& p : *waiting) desk->hand_over(slot, p);
+            },
+            [desk, waiting](const caf::error& e) {
+              desk->end_read();
+              desk->refuse_all(*waiting, e);
+            });
+  }
+
+  void begin_read() { ++reads; }
+  void end_read() {
+    if (--reads == 0) ended_at.clear();
+  }
+  bool is_old(const EntityKey& key, std::uint64_t since) const {
+    auto there = ended_at.find(key);
+    return there != ended_at.end() && there->second > since && !conversations.contains(key);
+  }
+
+  void refuse_all(std::vector<Parked<conversation_actor>>& parked, const caf::error& error) {
+    parked_count -= parked.size();
+    for (auto& p : parked) p.refuse(error);
+  }
+
+  void hand_over(ConversationSlot& slot, const Parked<conversation_actor>& parked) {
+    if (slot.draining) {
+      slot.parked.push_back(parked);
+    } else {
+      --parked_count;
+      parked.forward(slot.handle);
+    }
+  }
+
+  void remember(TenantId tenant, ConversationSlot& slot, ConversationId conversation,
+                ContactId contact) {
+    if (by_conversation.emplace(EntityKey{tenant, conversation}, contact).second)
+      slot.conversations.push_back(conversation);
+  }
+
+  void look_up() {
+    if (looking_up || next_lookup.empty()) return;
+    looking_up = true;
+    auto keys = std::make_shared<std::vector<AddressKey>>(std::move(next_lookup));
+    next_lookup.clear();
+    auto desk = shared_from_this();
+    begin_read();
+    self->request(context->reader(), std::chrono::seconds(10), FindThreads{*keys})
+        .then(
+            [desk, keys, since = ends](const Threads& threads) {
+              desk->looking_up = false;
+              for (std::size_t i = 0; i < keys->size(); ++i)
+                desk->found((*keys)[i], (*threads)[i], since);
+              desk->end_read();
+              desk->look_up();
+            },
+            [desk, keys](const caf::error& e) {
+              desk->looking_up = false;
+              for (auto& key : *keys) {
+                auto waiting = desk->take(key);
+                desk->refuse_all(waiting.parked, e);
+              }
+              desk->end_read();
+              desk->look_up();
+            });
+  }
+
+  Lookup take(const AddressKey& key) {
+    auto there = lookups.find(key);
+    Lookup lookup = std::move(there->second);
+    lookups.erase(there);
+    return lookup;
+  }
+
+  void found(const AddressKey& key, std::shared_ptr<const Thread> thread, std::uint64_t since) {
+    if (thread && is_old({key.tenant_id, thread->contact->id}, since)) {
+      next_lookup.push_back(key);
+      return;
+    }
+    auto waiting = take(key);
+    if (stopping || (!thread && !waiting.create)) {
+      refuse_all(waiting.parked,
+                 stopping ? to_caf(Errc::unavailable, "the server is stopping")
+                          : to_caf(Errc::not_found, "nobody with this address is known"));
+      return;
+    }
+    if (!thread) thread = new_contact(key);
+    auto& slot = activate({key.tenant_id, thread->contact->id}, thread);
+    if (by_address.emplace(key, thread->contact->id).second) slot.addresses.push_back(key);
+    for (auto& parked : waiting.parked) hand_over(slot, parked);
+  }
+
+  std::shared_ptr<const Thread> new_contact(const AddressKey& key) const {
+    auto now = context->clock->now();
+    auto contact = std::make_shared<Contact>();
+    contact->id = ContactId::make(now);
+    contact->identities.push_back({key.channel, key.address, true});
+    contact->created_at = contact->updated_at = now;
+    auto thread = std::make_shared<Thread>();
+    thread->contact = contact;
+    return thread;
+  }
+
+  ConversationSlot& activate(const EntityKey& key, std::shared_ptr<const Thread> thread) {
+    auto [there, fresh] = conversations.try_emplace(key);
+    auto& slot = there->second;
+    if (!fresh) return slot;
+    slot.handle = self->spawn<caf::monitored + caf::lazy_init>(actors::conversation, context,
+                                                               key.tenant_id, std::move(thread));
+    conversation_of[slot.handle.address()] = key;
+    ++population.activations;
+    return slot;
+  }
+
+  /// A conversation has ended: passivated, or after a failure. What is parked loads it afresh.
+  void conversation_down(const caf::down_msg& down, const EntityKey& key) {
+    auto there = conversations.find(key);
+    auto slot = std::move(there->second);
+    conversations.erase(there);
+    ++ends;
+    if (reads > 0) ended_at[key] = ends;
+    for (auto& address : slot.addresses) by_address.erase(address);
+    for (auto id : slot.conversations) by_conversation.erase({key.tenant_id, id});
+    if (slot.draining)
+      ++population.passivations;
+    else
+      ++population.restarts;
+    if (down.reason != caf::exit_reason::normal &&
+        down.reason != caf::exit_reason::user_shutdown)
+      log::error("conversation.crashed", {{"reason", caf::to_string(down.reason)}});
+    if (slot.parked.empty()) {
+      maybe_quit();
+      return;
+    }
+    load(key.tenant_id, ContactId{key.id}, {}, std::move(slot.parked));
+  }
+
+  // -- tenants ----------------------------------------------------------------------------------
+
+  template <class Answer, class Command>
+  caf::result<Answer> to_tenant(Command& m) {
+    if (stopping) return to_caf(Errc::unavailable, "the server is stopping");
+    auto& slot = tenant_slot(m.tenant_id);
+    if (!slot.draining) return self->delegate(slot.handle, std::move(m));
+    auto promise = self->make_response_promise<Answer>();
+    auto command = std::make_shared<Command>(std::move(m));
+    slot.parked.push_back({[promise, command](const tenant_actor& h) mutable {
+                             promise.delegate(h, std::move(*command));
+                           },
+                           [promise](const caf::error& e) mutable { promise.deliver(e); }});
+    return promise;
+  }
+
+  TenantSlot& tenant_slot(TenantId id) {
+    auto [there, fresh] = tenants.try_emplace(id);
+    if (fresh) {
+      there->second.handle = self->spawn<caf::monitored + caf::lazy_init>(actors::tenant, context, id);
+      tenant_of[there->second.handle.address()] = id;
+    }
+    return there->second;
+  }
+
+  void tenant_down(TenantId id) {
+    auto parked = std::move(tenants[id].parked);
+    tenants.erase(id);
+    if (!parked.empty()) {
+      auto& slot = tenant_slot(id);
+      for (auto& p : parked) p.forward(slot.handle);
+    }
+    maybe_quit();
+  }
+
+  // -- passivation ------------------------------------------------------------------------------
+
+  void unload(const WantUnload& m, const caf::actor_addr& sender) {
+    if (m.contact_id) {
+      auto there = conversations.find({m.tenant_id, m.contact_id});
+      if (there == conversations.end() || there->second.handle.address() != sender) return;
+      drain(there->second);
+      return;
+    }
+    auto there = tenants.find(m.tenant_id);
+    if (there != tenants.end() && there->second.handle.address() == sender) drain(there->second);
+  }
+
+  template <class Slot>
+  void drain(Slot& slot) {
+    if (slot.draining) return;
+    slot.draining = true;
+    self->send(slot.handle, Drain{stopping});
+  }
+
+  void down(const caf::down_msg& m) {
+    if (auto there = conversation_of.find(m.source); there != conversation_of.end()) {
+      auto key = there->second;
+      conversation_of.erase(there);
+      conversation_down(m, key);
+    } else if (auto tenant = tenant_of.find(m.source); tenant != tenant_of.end()) {
+      auto id = tenant->second;
+      tenant_of.erase(tenant);
+      tenant_down(id);
+    }
+  }
+
+  /// The server stops: everyone answers what it has and quits, then the directory does.
+  void stop() {
+    stopping = true;
+    for (auto& [key, slot] : conversations) drain(slot);
+    for (auto& [id, slot] : tenants) drain(slot);
+    maybe_quit();
+  }
+
+  void maybe_quit() {
+    if (stopping && conversations.empty() && tenants.empty())
+      self->quit(caf::exit_reason::user_shutdown);
+  }
+};
+
+}  // namespace
+
+directory_actor::behavior_type directory(directory_actor::pointer self, Context* context) {
+  auto desk = std::make_shared<Directory>(self, context);
+  self->set_down_handler([desk](const caf::down_msg& m) { desk->down(m); });
+  return {
+      [desk](ReceiveInbound& m) {
+        AddressKey key{m.tenant_id, m.inbound.channel, m.inbound.address};
+        return desk->to_address<InboundReceived>(m, std::move(key), true);
+      },
+      [desk](ApplyReport& m) {
+        if (m.contact_id) return desk->to_contact<Applied>(m, m.tenant_id, m.contact_id, {});
+        AddressKey key{m.tenant_id, m.report.receipt.channel, m.report.receipt.address};
+        return desk->to_address<Applied>(m, std::move(key), false);
+      },
+      [desk](RetractMessage& m) {
+        AddressKey key{m.tenant_id, m.retraction.channel, m.retraction.address};
+        return desk->to_address<Applied>(m, std::move(key), false);
+      },
+      [desk](SendReply& m) {
+        return desk->to_contact<Answered>(m, m.tenant_id, {}, m.conversation_id);
+      },
+      [desk](OpenConversation& m) {
+        return desk->to_contact<Answered>(m, m.tenant_id, m.contact_id, {});
+      },
+      [desk](SettleDelivery& m) {
+        return desk->to_contact<Applied>(m, m.tenant_id, m.outcome.contact_id, {});
+      },
+      [desk](ReportStatuses& m) { return desk->to_tenant<Applied>(m); },
+      [desk](KeepEvents& m) { return desk->to_tenant<Applied>(m); },
+      [desk](const WantUnload& m) {
+        desk->unload(m, caf::actor_cast<caf::actor_addr>(desk->self->current_sender()));
+      },
+      [desk](const GetPopulation&) {
+        auto p = desk->population;
+        p.conversations = desk->conversations.size();
+        p.tenants = desk->tenants.size();
+        p.parked = desk->parked_count;
+        return p;
+      },
+      [desk](const Drain&) { desk->stop(); },
+  };
+}
+
+}  // namespace sara::runtime

@@ -1,0 +1,48 @@
+// The outbox table.
+#pragma once
+
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "domain/delivery.hpp"
+#include "storage/array.hpp"
+#include "storage/transaction.hpp"
+
+namespace sara::storage {
+
+/// Rows of an upsert, filled one by one.
+struct DeliveryColumns {
+  Array tenant, message_seq, conversation, contact, integration, created_at, sent_at, next_at,
+      not_after, attempt, channel, provider, status, address, provider_message_id, error_code,
+      error_detail, provider_code;
+  void add(TenantId tenant_id, const domain::Delivery& d, Sequence first);
+  void save(Connection& db);
+};
+
+using MessageKey = std::tuple<TenantId, domain::Provider, std::string>;
+/// Inside a transaction: which of these provider messages have a delivery row.
+std::set<MessageKey> find_known_messages(Connection& db, const std::vector<MessageKey>& wanted);
+
+Result<std::vector<domain::Delivery>> find_deliveries(Connection& db, TenantId tenant,
+                                                      domain::Provider provider,
+                                                      const std::vector<std::string>& ids,
+                                                      const std::vector<Sequence>& seqs);
+
+/// Unsettled deliveries of a contact, inside a transaction.
+std::vector<domain::Delivery> load_outstanding(Connection& db, TenantId tenant, ContactId contact);
+
+/// One message that waits to be sent, with what is to be sent.
+struct Due {
+  TenantId tenant_id;
+  domain::Delivery delivery;
+  std::string subject;
+  std::string body;
+};
+/// Messages in `queued` or `sending` of up to `tenants` tenants after `after`, in tenant order.
+/// last: the last tenant looked at; more: there are tenants behind it.
+Result<std::vector<Due>> list_due(Connection& db, TenantId after, int tenants, TenantId& last,
+                                  bool& more);
+
+}  // namespace sara::storage

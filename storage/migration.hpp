@@ -1,0 +1,27 @@
+// Brings a database to this binary's schema: once, under an advisory lock, forward only.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace sara::storage {
+
+struct Migration {
+  int number = 0;
+  std::string_view name;  ///< "0001_tenant.sql"
+  std::string_view sql;
+};
+
+/// The migrations built into this binary, in order.
+const std::vector<Migration>& migrations();
+
+/// Applies what is missing, each in a transaction of its own; checks the sums of what is applied.
+/// Returns the number applied now.
+/// errors: unavailable - no database; conflict - an applied migration differs from ours, or the
+///         database is newer in a way this binary cannot serve; internal - a statement failed
+Result<int> migrate(const std::string& url);
+
+}  // namespace sara::storage

@@ -1,0 +1,142 @@
+// Connection and transactions.
+#include "storage/transaction.hpp"
+
+#include "base/log.hpp"
+
+namespace sara::storage {
+namespace {
+
+std::vector<const Query*>& registry() {
+  static std::vector<const Query*> queries;
+  return queries;
+}
+
+std::string tenant_list(const std::vector<TenantId>& tenants) {
+  std::string list;
+  for (auto& tenant : tenants) {
+    if (!list.empty()) list += ',';
+    append_to(list, tenant);
+  }
+  return list;
+}
+
+}  // namespace
+
+Query::Query(const char* query_name, const char* query_sql) : name(query_name), sql(query_sql) {
+  registry().push_back(this);
+}
+
+const std::vector<const Query*>& all_queries() { return registry(); }
+
+Connection::Connection(std::string url) : url_(std::move(url)) {}
+Connection::~Connection() { close(); }
+
+void Connection::close() {
+  tx_.reset();
+  connection_.reset();
+  prepared_.clear();
+}
+
+Result<void> Connection::connect() {
+  if (connection_ && connection_->is_open()) return {};
+  close();
+  try {
+    connection_ = std::make_unique<pqxx::connection>(url_);
+    tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
+    // Row-level security binds neither superusers nor BYPASSRLS roles: leave such a role at once.
+    // One generic plan per statement: planning an unnest insert afresh costs more than running it.
+    tx_->exec(
+        "SET client_min_messages = warning; SET plan_cache_mode = force_generic_plan;"
+        "SET synchronous_commit = on; SET jit = off; SET idle_in_transaction_session_timeout = 0");
+    auto who = tx_->exec1(
+        "SELECT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user),"
+        " EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'madansara_app')");
+    if (who[0].as<bool>() && who[1].as<bool>()) tx_->exec("SET ROLE madansara_app");
+    return {};
+  } catch (const std::exception& e) {
+    close();
+    log::warn("storage.connect_failed", {{"detail", e.what()}});
+    return fail(Errc::unavailable, "the database cannot be reached");
+  }
+}
+
+void Connection::prepare(const Query& query) {
+  if (prepared_.contains(query.name)) return;
+  connection_->prepare(query.name, query.sql);
+  prepared_.insert(query.name);
+}
+
+pqxx::result Connection::execute(const std::string& sql) { return tx_->exec(sql); }
+
+Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool read_only,
+                                  const std::string& prelude,
+                                  const std::function<void(const pqxx::result&)>& work) {
+  failure_ = Failure::connection_lost;
+  if (auto connected = connect(); !connected) return connected;
+  bool committing = false;
+  auto roll_back = [&] {
+    try {
+      if (connection_ && connection_->is_open()) tx_->exec("ROLLBACK");
+    } catch (const std::exception&) {
+      close();
+    }
+  };
+  try {
+    std::string begin = read_only ? "BEGIN READ ONLY" : "BEGIN";
+    begin += "; SET LOCAL app.tenants = '" + tenant_list(tenants) + "'";
+    if (!prelude.empty()) begin += "; " + prelude;
+    work(tx_->exec(begin));
+    committing = true;
+    tx_->exec("COMMIT");
+    failure_ = Failure::none;
+    return {};
+  } catch (const BrokenWork& broken) {
+    roll_back();
+    failure_ = broken.failure;
+    return fail(broken.error);
+  } catch (const pqxx::broken_connection& e) {
+    close();
+    failure_ = committing ? Failure::commit_in_doubt : Failure::connection_lost;
+    log::warn("storage.connection_lost", {{"detail", e.what()}, {"committing", committing}});
+    return fail(Errc::unavailable, "the database connection was lost");
+  } catch (const pqxx::sql_error& e) {
+    // libpqxx reports a server that shuts down as an error of the statement: class 57P.
+    std::string state = e.sqlstate();
+    bool open = connection_ && connection_->is_open();
+    if (!open || state.rfind("57P", 0) == 0 || state.rfind("08", 0) == 0) {
+      close();
+      failure_ = committing ? Failure::commit_in_doubt : Failure::connection_lost;
+      return fail(Errc::unavailable, "the database connection was lost");
+    }
+    roll_back();
+    log::warn("storage.sql_error", {{"state", state}, {"detail", e.what()}});
+    if (state.rfind("22", 0) == 0) {
+      failure_ = Failure::data;
+      return fail(Errc::internal, "the database refused a value");
+    }
+    if (state.rfind("40", 0) == 0 || state == "23505") {
+      failure_ = Failure::conflict;
+      return fail(Errc::unavailable, "a concurrent change won; try again");
+    }
+    failure_ = Failure::other;
+    // 53: no resources (disk full, too many connections); 25006: read-only.
+    bool wait = state.rfind("53", 0) == 0 || state == "25006";
+    return fail(wait ? Errc::unavailable : Errc::internal, "the database refused the change");
+  } catch (const std::exception& e) {
+    close();
+    failure_ = committing ? Failure::commit_in_doubt : Failure::other;
+    log::error("storage.failed", {{"detail", e.what()}});
+    return fail(Errc::unavailable, "the database could not answer");
+  }
+}
+
+Uuid to_uuid(const pqxx::field& field) {
+  if (field.is_null()) return {};
+  return parse_uuid(field.c_str()).value_or(Uuid{});
+}
+
+std::string to_string_or_empty(const pqxx::field& field) {
+  return field.is_null() ? std::string{} : std::string(field.c_str(), field.size());
+}
+
+}  // namespace sara::storage
