@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <boost/asio.hpp>
+#include <caf/actor_companion.hpp>
 #include <caf/all.hpp>
 #include <chrono>
 #include <functional>
@@ -27,10 +28,10 @@ class Bridge {
   /// Errc::unavailable by itself.
   template <class Handle, class Message>
   auto ask(const Handle& dest, std::chrono::steady_clock::duration timeout, Message message) {
-    using Response = caf::response_type_unbox<typename Handle::signatures,
+    using Reply = caf::response_type_unbox<typename Handle::signatures,
                                               caf::detail::type_list<std::decay_t<Message>>>;
-    static_assert(Response::valid, "the receiver does not accept the message");
-    using R = std::tuple_element_t<0, typename Response::tuple_type>;
+    static_assert(Reply::valid, "the receiver does not accept the message");
+    using R = std::tuple_element_t<0, typename Reply::tuple_type>;
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<R>)>(
         [this, timeout](auto handler, Handle to, Message m) {
           using H = decltype(handler);

@@ -1,0 +1,244 @@
+// The live feed: hello, subscribe, filter, resume, tickets, bad commands, and clients that vanish.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+#include "tests/support/inbox.hpp"
+#include "tests/support/load.hpp"
+#include "tests/support/provider.hpp"
+
+using namespace sara;
+using namespace sara::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr const char* live = "/api/v1/inbox/live";
+
+/// The type of the next frame; "" if none comes.
+std::string next_type(Feed& feed) {
+  auto frame = feed.next_frame();
+  if (!frame) return {};
+  return std::string(json::parse(*frame)->root()["type"].string_or(""));
+}
+
+Ask text_message(const Twilio& twilio, int contact, const std::string& body) {
+  return twilio.message("SM" + unique(), "+1555020" + std::to_string(1000 + contact), body);
+}
+
+std::string body_of(const Event& event) {
+  return std::string(json::parse(event.data)->root()["body"].string_or(""));
+}
+
+}  // namespace
+
+TEST_CASE("live: hello names the tenant and where its journal stands") {
+  Shop shop;
+  Feed empty(shop.server.port(), shop.tenant.api_key);
+  CHECK(empty.tenant_id == shop.tenant.id);
+  CHECK(empty.hello_seq >= 0);
+  Twilio twilio(shop.api);
+  shop.api.send(text_message(twilio, 1, "one"));
+  Feed later(shop.server.port(), shop.tenant.api_key);
+  CHECK(later.hello_seq > empty.hello_seq);
+}
+
+TEST_CASE("live: a subscriber hears of a message as the inbox shows it") {
+  Shop shop;
+  Twilio twilio(shop.api);
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  feed.subscribe();
+  REQUIRE(shop.api.send(text_message(twilio, 1, "live!")).status == 200);
+  auto event = feed.next();
+  REQUIRE(event);
+  CHECK(event->type == "message.created");
+  CHECK(event->seq == feed.hello_seq + 1);
+  CHECK(body_of(*event) == "live!");
+  auto rows = inbox(shop.api);
+  REQUIRE(rows.size() == 1);
+  auto data = json::parse(event->data);
+  auto row = to_row(data->root()["conversation"]);
+  CHECK(row.id == rows[0].id);
+  CHECK(row.unread == rows[0].unread);
+  CHECK(row.preview == rows[0].preview);
+  CHECK(row.contact_id == rows[0].contact_id);
+}
+
+TEST_CASE("live: after= replays the journal without a gap, and a new subscription replaces") {
+  Shop shop;
+  Twilio twilio(shop.api);
+  for (int i = 0; i < 20; ++i) shop.api.send(text_message(twilio, i % 3, std::to_string(i)));
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  for (std::int64_t after : {std::int64_t{0}, feed.hello_seq - 5, std::int64_t{3}}) {
+    CAPTURE(after);
+    feed.subscribe(after);
+    for (auto expected = after + 1; expected <= feed.hello_seq; ++expected) {
+      auto event = feed.next();
+      REQUIRE(event);
+      CHECK(event->seq == expected);
+    }
+  }
+  // And goes live behind the replay.
+  shop.api.send(text_message(twilio, 1, "now"));
+  auto event = feed.next();
+  REQUIRE(event);
+  CHECK(event->seq == feed.hello_seq + 1);
+}
+
+TEST_CASE("live: a filter lets through what matches, and prev_seq ties it together") {
+  Shop shop;
+  Twilio twilio(shop.api);
+  Meta meta(shop.api);
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  auto start = feed.hello_seq;
+  feed.subscribe(start, R"({"channel":"messenger"})");
+  for (int i = 0; i < 6; ++i) {
+    shop.api.send(text_message(twilio, i, "sms"));
+    if (i % 2 == 0) shop.api.send(meta.messenger("4000", "m_" + unique(), "page"));
+  }
+  auto previous = start;
+  for (int i = 0; i < 3; ++i) {
+    auto event = feed.next();
+    REQUIRE(event);
+    CHECK(body_of(*event) == "page");
+    REQUIRE(event->prev_seq);
+    CHECK(*event->prev_seq == previous);
+    CHECK(event->seq > previous);
+    previous = event->seq;
+  }
+}
+
+TEST_CASE("live: a bad command is told so, and the socket stays") {
+  Shop shop;
+  Twilio twilio(shop.api);
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  for (std::string bad :
+       {"", "hello", "[]", "{}", R"({"type":"fly"})", R"({"type":7})",
+        R"({"type":"subscribe","after":"x"})", R"({"type":"subscribe","after":-1})",
+        R"({"type":"subscribe","filter":{"channel":"pigeon"}})",
+        R"({"type":"subscribe","filter":{"colour":"red"}})",
+        R"({"type":"subscribe","type":"ping"})", R"({"type":"ping"} trailing)"}) {
+    CAPTURE(bad);
+    REQUIRE(feed.socket().send(bad));
+    CHECK(next_type(feed) == "error");
+  }
+  feed.socket().send(R"({"type":"ping"})");
+  CHECK(next_type(feed) == "pong");
+  feed.subscribe();
+  shop.api.send(text_message(twilio, 1, "still here"));
+  auto event = feed.next();
+  REQUIRE(event);
+  CHECK(body_of(*event) == "still here");
+}
+
+TEST_CASE("live: a ping frame gets its pong") {
+  Shop shop;
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  REQUIRE(feed.socket().ping());
+  CHECK(feed.socket().ponged());
+}
+
+TEST_CASE("live: a frame beyond 64 KiB ends the socket with 1009") {
+  Shop shop;
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  feed.socket().send(std::string(70'000, 'x'));
+  CHECK(feed.socket().close_code() == 1009);
+}
+
+TEST_CASE("live: more than 20 commands a second end the socket with 1008") {
+  Shop shop;
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  for (int i = 0; i < 400; ++i)
+    if (!feed.socket().send(R"({"type":"ping"})")) break;
+  CHECK(feed.socket().close_code() == 1008);
+}
+
+TEST_CASE("live: only a known key, in the header, opens the feed") {
+  Shop shop;
+  auto port = shop.server.port();
+  CHECK(WsClient::upgrade_status(port, live, {}) == 401);
+  CHECK(WsClient::upgrade_status(port, live, {{"Authorization", "Bearer nobody"}}) == 401);
+  CHECK(WsClient::upgrade_status(port, live + ("?token=" + shop.tenant.api_key), {}) == 401);
+  CHECK(WsClient::upgrade_status(port, live + std::string("?ticket=nothing"), {}) == 401);
+  auto plain = shop.api.get(live);
+  CHECK(plain.status >= 400);
+  CHECK(plain.status < 500);
+}
+
+TEST_CASE("live: a ticket opens the feed once") {
+  Shop shop;
+  auto answer = shop.api.post("/api/v1/inbox/live/tickets", "{}");
+  CHECK(answer.status == 201);
+  auto document = answer.json();
+  std::string ticket(document.root()["ticket"].string_or(""));
+  REQUIRE(!ticket.empty());
+  auto target = live + ("?ticket=" + ticket);
+  auto port = shop.server.port();
+  auto origin = shop.server.url();
+  {
+    WsClient socket(port, target, {{"Origin", origin}});
+    auto hello = socket.receive();
+    REQUIRE(hello);
+    CHECK(json::parse(*hello)->root()["tenant_id"].string_or("") == shop.tenant.id);
+  }
+  CHECK(WsClient::upgrade_status(port, target, {{"Origin", origin}}) == 401);
+}
+
+TEST_CASE("live: one tenant hears nothing of another") {
+  Shop ours;
+  Shop theirs;
+  Twilio twilio(ours.api);
+  Twilio other(theirs.api);
+  Feed feed(ours.server.port(), ours.tenant.api_key);
+  feed.subscribe();
+  for (int i = 0; i < 10; ++i) theirs.api.send(text_message(other, i, "theirs"));
+  ours.api.send(text_message(twilio, 1, "ours"));
+  auto event = feed.next();
+  REQUIRE(event);
+  CHECK(body_of(*event) == "ours");
+  CHECK(event->seq == feed.hello_seq + 1);
+}
+
+TEST_CASE("live: a client that drops 50 times at random misses nothing and repeats nothing") {
+  constexpr unsigned seed = 20261121;
+  MESSAGE("seed ", seed);
+  std::mt19937 random(seed);
+  Shop shop;
+  Twilio twilio(shop.api);
+  constexpr int total = 6000;
+  std::vector<Ask> asks;
+  for (int i = 0; i < total; ++i) asks.push_back(text_message(twilio, i % 60, std::to_string(i)));
+  auto last = Feed(shop.server.port(), shop.tenant.api_key).hello_seq;
+  Background load({.port = shop.server.port(), .connections = 6, .repeats_of_503 = 1000}, asks);
+
+  std::map<std::string, int> heard;
+  std::int64_t gaps = 0;
+  int drops = 0;
+  auto complete = [&] { return static_cast<int>(heard.size()) >= total; };
+  for (bool silent = false; !complete() && !silent;) {
+    Feed feed(shop.server.port(), shop.tenant.api_key);
+    feed.subscribe(last);
+    // The first fifty connections are cut after some events, or before any.
+    auto patience = drops < 50 ? static_cast<int>(random() % 100) : total * 4;
+    while (patience-- > 0 && !complete()) {
+      auto event = feed.next();
+      silent = !event;
+      if (silent) break;
+      gaps += event->seq != last + 1;
+      last = event->seq;
+      if (event->type == "message.created") ++heard[body_of(*event)];
+    }
+    if (drops < 50) ++drops;
+    feed.socket().drop();
+  }
+  auto& statuses = load.finish();
+  CHECK(std::count(statuses.begin(), statuses.end(), 200) == total);
+  CHECK(drops == 50);
+  CHECK(gaps == 0);
+  CHECK(static_cast<int>(heard.size()) == total);
+  auto repeated = std::count_if(heard.begin(), heard.end(), [](auto& e) { return e.second != 1; });
+  CHECK(repeated == 0);
+}

@@ -1,0 +1,60 @@
+// Passivation under fire: conversations fall asleep after 5 ms and are woken by the next message.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tests/support/inbox.hpp"
+#include "tests/support/load.hpp"
+#include "tests/support/provider.hpp"
+
+using namespace sara;
+using namespace sara::test;
+
+namespace {
+
+std::size_t from_environment(const char* name, std::size_t otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : static_cast<std::size_t>(std::atoll(value));
+}
+
+}  // namespace
+
+TEST_CASE("passivation: no message is lost, doubled or out of order in its conversation") {
+  auto count = from_environment("SARA_PASSIVATION_MESSAGES", 20'000);
+  auto conversations = from_environment("SARA_PASSIVATION_CONVERSATIONS", 500);
+  constexpr std::size_t connections = 20;
+  REQUIRE(conversations % connections == 0);  // So one conversation stays on one connection.
+
+  Server server({{"MADANSARA_ACTORS_CONVERSATION_IDLE_MS", "5"},
+                 {"MADANSARA_HTTP_REQUESTS_PER_MINUTE", "1000000"}});
+  Shop shop(server);
+  Twilio twilio(shop.api);
+  auto contact = [&](std::size_t i) {
+    return "+1555" + std::to_string(1'000'000 + i % conversations);
+  };
+  auto statuses = send_all({.port = server.port(),
+                            .connections = connections,
+                            .at_most = std::chrono::minutes(20),
+                            .repeats_of_503 = 1000,
+                            .lanes = true},
+                           count, [&](std::size_t i) {
+                             return twilio.message("SM" + unique(), contact(i),
+                                                   std::to_string(i / conversations));
+                           });
+  CHECK(static_cast<std::size_t>(std::count(statuses.begin(), statuses.end(), 200)) == count);
+
+  auto rows = inbox(shop.api);
+  CHECK(rows.size() == conversations);
+  std::size_t stored = 0;
+  std::size_t wrong = 0;
+  for (auto& row : rows) {
+    auto all = messages(shop.api, row.id);
+    stored += all.size();
+    for (std::size_t i = 0; i < all.size(); ++i) wrong += all[i].body != std::to_string(i);
+  }
+  MESSAGE(count, " messages, ", conversations, " conversations, stored ", stored);
+  CHECK(stored == count);
+  CHECK(wrong == 0);
+  CHECK(server.command({"verify"}).status == 0);
+}

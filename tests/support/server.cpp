@@ -1,0 +1,179 @@
+// Starting, asking and ending the real server.
+#include "tests/support/server.hpp"
+
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "base/json.hpp"
+#include "tests/support/http_client.hpp"
+
+namespace sara::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+/// The server's path: $SARA_BINARY wins, so that another build can be tested.
+std::string binary() {
+  const char* named = std::getenv("SARA_BINARY");
+  return named != nullptr ? named : SARA_BINARY;
+}
+
+/// The port of the last `listening on` line in `text`, 0 if there is none.
+std::uint16_t announced_port(const std::string& text) {
+  constexpr std::string_view mark = "listening on http://127.0.0.1:";
+  auto at = text.rfind(mark);
+  if (at == std::string::npos || text.find('\n', at) == std::string::npos) return 0;
+  return static_cast<std::uint16_t>(std::stoi(text.substr(at + mark.size())));
+}
+
+/// Wakes whenever a file is written to.
+class Watch {
+ public:
+  explicit Watch(const std::string& file) : fd_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+    inotify_add_watch(fd_, file.c_str(), IN_MODIFY | IN_CLOSE_WRITE);
+  }
+  ~Watch() { close(fd_); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  void wait(std::chrono::milliseconds at_most) {
+    pollfd entry{fd_, POLLIN, 0};
+    poll(&entry, 1, static_cast<int>(at_most.count()));
+    char events[4096];
+    while (read(fd_, events, sizeof events) > 0) continue;
+  }
+
+ private:
+  int fd_;
+};
+
+std::string tail(const std::string& text) {
+  return text.size() > 4000 ? text.substr(text.size() - 4000) : text;
+}
+
+}  // namespace
+
+Server::Server(Environment environment)
+    : data_dir_(place_.path() + "/data"),
+      log_file_(place_.path() + "/server.log"),
+      environment_(std::move(environment)) {
+  start();
+}
+
+Server::~Server() {
+  process_.reset();
+  end_postgres();
+}
+
+void Server::start() {
+  auto before = log().size();
+  std::ofstream(log_file_, std::ios::app).flush();  // It must exist to be watched.
+  Watch watch(log_file_);
+  process_ = std::make_unique<Process>(
+      std::vector<std::string>{binary(), "serve", "--port", std::to_string(port_), "--data-dir",
+                               data_dir_},
+      environment_, log_file_);
+  auto deadline = within(60s);
+  std::uint16_t port = 0;
+  while ((port = announced_port(log().substr(before))) == 0) {
+    if (!process_->running() || Clock::now() > deadline)
+      throw std::runtime_error("the server did not start:\n" + tail(log()));
+    watch.wait(200ms);
+  }
+  port_ = port;
+  if (!eventually(60s, [&] {
+        auto answer = HttpClient(port_).try_send({"GET", "/ready", "", {}});
+        return answer && answer->status == 200;
+      }))
+    throw std::runtime_error("the server is not ready:\n" + tail(log()));
+}
+
+void Server::kill() {
+  process_->signal(SIGKILL);
+  process_->wait(within(10s));
+}
+
+int Server::stop() {
+  process_->signal(SIGTERM);
+  return process_->wait(within(20s));
+}
+
+std::string Server::log() const {
+  return read_file(log_file_);
+}
+
+Outcome Server::command(std::vector<std::string> words) const {
+  words.insert(words.begin(), binary());
+  words.insert(words.end(), {"--data-dir", data_dir_});
+  return run(words, environment_);
+}
+
+Tenant Server::make_tenant(const std::string& name) const {
+  auto outcome = command({"tenant", "create", "--name", name, "--json"});
+  auto document = json::parse(outcome.output);
+  if (outcome.status != 0 || !document)
+    throw std::runtime_error("tenant create: " + outcome.output + outcome.errors);
+  return {std::string(document->root()["tenant_id"].string_or("")),
+          std::string(document->root()["api_key"].string_or(""))};
+}
+
+namespace {
+
+std::vector<std::string> lines_of(const std::string& path) {
+  std::vector<std::string> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// Where the private Postgres of a data directory lives, as runtime/private_postgres.cpp keeps it.
+struct Cluster {
+  std::string dir;
+  std::string socket_dir;
+  pid_t pid = 0;
+};
+
+Cluster cluster_of(const std::string& data_dir) {
+  Cluster found;
+  for (auto& line : lines_of(data_dir + "/postgres.place"))
+    if (line.starts_with("cluster=")) found.dir = (fs::path(data_dir) / line.substr(8)).string();
+  if (found.dir.empty()) return found;
+  auto lines = lines_of(found.dir + "/postmaster.pid");
+  if (lines.size() < 5) return found;
+  found.pid = static_cast<pid_t>(std::strtol(lines[0].c_str(), nullptr, 10));
+  found.socket_dir = lines[4];
+  return found;
+}
+
+}  // namespace
+
+std::string Server::database_url() const {
+  auto cluster = cluster_of(data_dir_);
+  if (cluster.socket_dir.empty()) return {};
+  return "postgresql://madansara@/madansara?host=" + cluster.socket_dir + "&port=5432";
+}
+
+void Server::end_postgres() {
+  auto cluster = cluster_of(data_dir_);
+  // Only ours: a process that works inside the cluster below our own data directory.
+  std::error_code error;
+  auto home = fs::read_symlink("/proc/" + std::to_string(cluster.pid) + "/cwd", error);
+  if (cluster.pid <= 1 || error || home.string() != cluster.dir) return;
+  end_process(cluster.pid, SIGQUIT, 20s);
+  if (cluster.socket_dir.starts_with("/tmp/madansara-")) fs::remove_all(cluster.socket_dir, error);
+}
+
+Server& shared_server() {
+  static Server server;
+  return server;
+}
+
+}  // namespace sara::test

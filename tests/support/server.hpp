@@ -1,0 +1,63 @@
+// The real server as a child: fresh data directory, real Postgres, real port; killed and restarted
+// as a test asks, and gone at the end together with its private Postgres.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tests/support/process.hpp"
+
+namespace sara::test {
+
+/// What `madansara tenant create` gives.
+struct Tenant {
+  std::string id;
+  std::string api_key;
+};
+
+class Server {
+ public:
+  /// Starts it and returns once /ready says yes. Throws with the end of its log if it does not.
+  explicit Server(Environment environment = {});
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Starts again on the same data directory and, if it can, the same port.
+  void start();
+  /// kill -9. The private Postgres stays.
+  void kill();
+  /// SIGTERM; the exit status, or -1 if it did not stop in 20 s.
+  int stop();
+  bool running() { return process_ && process_->running(); }
+
+  std::uint16_t port() const { return port_; }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  const std::string& data_dir() const { return data_dir_; }
+  /// Everything it has printed and logged so far, over all its starts.
+  std::string log() const;
+
+  Tenant make_tenant(const std::string& name) const;
+  /// `madansara <words...> --data-dir DIR` with the server's environment.
+  Outcome command(std::vector<std::string> words) const;
+  /// A DATABASE_URL of the private Postgres as another server would be given it; "" if none.
+  std::string database_url() const;
+
+ private:
+  void end_postgres();
+
+  TempDir place_;
+  std::string data_dir_;
+  std::string log_file_;
+  Environment environment_;
+  std::unique_ptr<Process> process_;
+  std::uint16_t port_ = 0;
+};
+
+/// The one server that ordinary tests share: started at first use, ended with the program. Each
+/// test makes tenants of its own on it.
+Server& shared_server();
+
+}  // namespace sara::test
