@@ -13,8 +13,12 @@ namespace {
 
 using Verdict = std::optional<Refusal>;
 
-Refusal close_with(Problem problem, std::string_view detail) { return {problem, detail, true}; }
-Refusal refuse_with(Problem problem, std::string_view detail) { return {problem, detail, false}; }
+Refusal close_with(Problem problem, std::string_view detail) {
+  return {problem, detail, true};
+}
+Refusal refuse_with(Problem problem, std::string_view detail) {
+  return {problem, detail, false};
+}
 
 // --- Characters -----------------------------------------------------------------------------
 
@@ -23,8 +27,7 @@ enum : std::uint8_t { token_char = 1, value_char = 2, host_char = 4 };
 constexpr auto make_classes() {
   std::array<std::uint8_t, 256> classes{};
   for (unsigned c = 0; c < 256; ++c) {
-    const bool alnum =
-        (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    const bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
     unsigned bits = 0;
     if (alnum || (c < 128 && std::string_view{"!#$%&'*+-.^_`|~"}.find(static_cast<char>(c)) !=
                                  std::string_view::npos)) {
@@ -38,13 +41,21 @@ constexpr auto make_classes() {
 }
 constexpr auto classes = make_classes();
 
-bool is(char c, std::uint8_t kind) { return (classes[static_cast<unsigned char>(c)] & kind) != 0; }
+bool is(char c, std::uint8_t kind) {
+  return (classes[static_cast<unsigned char>(c)] & kind) != 0;
+}
 bool all(std::string_view s, std::uint8_t kind) {
   return std::all_of(s.begin(), s.end(), [kind](char c) { return is(c, kind); });
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool all_digits(std::string_view s) { return std::all_of(s.begin(), s.end(), is_digit); }
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool all_digits(std::string_view s) {
+  return std::all_of(s.begin(), s.end(), is_digit);
+}
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -68,7 +79,7 @@ struct RequestLine {
 };
 
 bool is_known_method(std::string_view method) {
-  static constexpr std::array<std::string_view, 7> known{"GET", "POST",   "PATCH",  "PUT",
+  static constexpr std::array<std::string_view, 7> known{"GET",  "POST",   "PATCH",  "PUT",
                                                          "HEAD", "DELETE", "OPTIONS"};
   return std::find(known.begin(), known.end(), method) != known.end();
 }
@@ -109,7 +120,9 @@ Verdict judge_request_line(std::string_view line, RequestLine& out) {
 
 // --- Target ---------------------------------------------------------------------------------
 
-Refusal bad_target(std::string_view detail) { return refuse_with(Problem::bad_target, detail); }
+Refusal bad_target(std::string_view detail) {
+  return refuse_with(Problem::bad_target, detail);
+}
 
 Verdict judge_target_characters(std::string_view target) {
   for (std::size_t i = 0; i < target.size(); ++i) {
@@ -159,8 +172,8 @@ Verdict judge_path(std::string_view raw, std::string& path) {
 Verdict strip_authority(std::string_view& target, std::string_view host) {
   const auto scheme_end = target.find("://");
   const auto scheme = target.substr(0, scheme_end);
-  if (scheme_end == target.npos || !(text::equal_ignoring_case(scheme, "http") ||
-                                     text::equal_ignoring_case(scheme, "https"))) {
+  if (scheme_end == target.npos ||
+      !(text::equal_ignoring_case(scheme, "http") || text::equal_ignoring_case(scheme, "https"))) {
     return bad_target("A request target is a path.");
   }
   target.remove_prefix(scheme_end + 3);
@@ -269,7 +282,8 @@ struct Noted {
   bool other_expectation = false;
 };
 
-/// The fields that the edge itself acts on. Told apart by length first: most fields are none of them.
+/// The fields that the edge itself acts on. Told apart by length first: most fields are none of
+/// them.
 void note(const Field& field, Head& head, Noted& noted) {
   const auto named = [&](std::string_view name) {
     return text::equal_ignoring_case(field.name, name);

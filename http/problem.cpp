@@ -13,8 +13,7 @@ using P = Problem;
 
 // Two problems may share a type: 501 is a method nobody serves, 405 one that this path does not.
 constexpr auto table = std::to_array<ProblemType>({
-    {P::bad_request, 400, "bad-request", "Bad request",
-     "The request is not well-formed HTTP/1.1."},
+    {P::bad_request, 400, "bad-request", "Bad request", "The request is not well-formed HTTP/1.1."},
     {P::bad_framing, 400, "bad-framing", "Bad framing",
      "The length of the request's body is not stated in exactly one valid way."},
     {P::bad_host, 400, "bad-host", "Bad Host header",
@@ -39,8 +38,7 @@ constexpr auto table = std::to_array<ProblemType>({
     {P::rate_limited, 429, "rate-limited", "Too many requests",
      "Wait as long as Retry-After says, then go on at a lower rate."},
     {P::malformed_json, 400, "malformed-json", "Malformed JSON", "The body is not valid JSON."},
-    {P::invalid_field, 422, "invalid-field", "Invalid field",
-     "A value is not valid: see errors."},
+    {P::invalid_field, 422, "invalid-field", "Invalid field", "A value is not valid: see errors."},
     {P::unauthenticated, 401, "unauthenticated", "Unauthenticated",
      "Send a valid credential as one header: Authorization: Bearer <key>."},
     {P::forbidden, 403, "forbidden", "Forbidden",
@@ -123,7 +121,9 @@ Response make(const ProblemType& type, std::string_view detail,
 
 }  // namespace
 
-std::span<const ProblemType> problem_types() { return table; }
+std::span<const ProblemType> problem_types() {
+  return table;
+}
 
 const ProblemType& problem_type(Problem problem) {
   return table[static_cast<std::size_t>(problem)];
@@ -258,6 +258,8 @@ std::string_view reason_phrase(int status) {
   }
 }
 
-bool has_content(int status) { return status >= 200 && status != 204 && status != 304; }
+bool has_content(int status) {
+  return status >= 200 && status != 204 && status != 304;
+}
 
 }  // namespace sara::http

@@ -56,8 +56,8 @@ class Router {
   void websocket(std::string path, UpgradeHandler handler);
 
   struct Match {
-    const Route* route = nullptr;         ///< none: not found, or the method is not allowed
-    std::vector<std::string> allowed;     ///< methods of the path; empty: the path is unknown
+    const Route* route = nullptr;      ///< none: not found, or the method is not allowed
+    std::vector<std::string> allowed;  ///< methods of the path; empty: the path is unknown
     Pairs params;
   };
   /// HEAD finds the route of GET.

@@ -83,12 +83,14 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       metric::gauge("http_bodies_in_flight_bytes", "Bytes of request bodies not yet answered.");
   metric::Counter turned_away =
       metric::counter("http_connections_refused_total", "Connections over a limit.");
+  metric::Counter pauses = metric::counter(
+      "http_accept_pauses_total", "Times that accepting paused for want of a file descriptor.");
 };
 
 Result<std::uint16_t> Server::Impl::listen(const std::string& address, std::uint16_t port) {
   const auto refused = [&](const ErrorCode& error) {
-    return fail(Errc::unavailable, "cannot listen on " + address + " port " +
-                                       std::to_string(port) + ": " + error.message());
+    return fail(Errc::unavailable, "cannot listen on " + address + " port " + std::to_string(port) +
+                                       ": " + error.message());
   };
   ErrorCode error;
   const auto ip = asio::ip::make_address(address, error);
@@ -125,6 +127,7 @@ asio::awaitable<void> Server::Impl::accept(std::shared_ptr<Impl> self) {
     if (!error) {
       self->welcome(std::move(socket), peer);
     } else if (is_exhaustion(error)) {
+      self->pauses.add();
       log::warn("http.accept_paused", {{"why", error.message()}});
       pause.expires_after(accept_pause);
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
@@ -200,13 +203,17 @@ void Server::Impl::stop() {
   for (auto* session : edge->sessions) session->cut();
 }
 
-std::shared_ptr<Server::Shared> Server::make_shared_state() { return std::make_shared<Shared>(); }
+std::shared_ptr<Server::Shared> Server::make_shared_state() {
+  return std::make_shared<Shared>();
+}
 
 Server::Server(asio::io_context& io, const Router& router, Limits limits, Authenticate auth,
                std::shared_ptr<Shared> shared)
     : impl_(std::make_shared<Impl>(io, router, limits, std::move(auth), std::move(shared))) {}
 
-Server::~Server() { impl_->stop(); }
+Server::~Server() {
+  impl_->stop();
+}
 
 Result<std::uint16_t> Server::listen(const std::string& address, std::uint16_t port) {
   return impl_->listen(address, port);
@@ -216,6 +223,8 @@ void Server::drain() {
   asio::dispatch(impl_->io, [impl = impl_] { impl->drain(); });
 }
 
-std::size_t Server::connections() const { return impl_->edge->open.load(); }
+std::size_t Server::connections() const {
+  return impl_->edge->open.load();
+}
 
 }  // namespace sara::http

@@ -38,8 +38,8 @@ struct Limits {
 using Authenticate =
     std::function<boost::asio::awaitable<Result<Principal>>(std::string_view bearer)>;
 
-/// One server on one io_context that is run by exactly one thread. With several io threads, make one
-/// each: they share the port by SO_REUSEPORT and the counters by `Shared`.
+/// One server on one io_context that is run by exactly one thread. With several io threads, make
+/// one each: they share the port by SO_REUSEPORT and the counters by `Shared`.
 class Server {
  public:
   struct Shared;  ///< counters across io threads: connections, bodies in flight

@@ -4,10 +4,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cstring>
 
 #include "base/log.hpp"
-#include "base/random.hpp"
 #include "http/admission.hpp"
 #include "http/answer.hpp"
 
@@ -18,9 +16,9 @@ using ErrorCode = boost::system::error_code;
 
 namespace {
 
-constexpr std::size_t buffer_bytes_min = 4 * 1024;  // A request of usual size, in one read.
 constexpr std::size_t body_read_bytes = 64 * 1024;
-constexpr std::size_t copied_body_bytes_max = 16 * 1024;  // Larger ones are sent from where they are.
+constexpr std::size_t copied_body_bytes_max =
+    16 * 1024;  // Larger ones are sent from where they are.
 constexpr std::size_t skipped_body_bytes_max = 64 * 1024;
 constexpr std::size_t lingering_bytes_max = 64 << 20;
 
@@ -32,10 +30,10 @@ std::uint64_t scatter(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-void append_hex(std::string& out, std::uint64_t value, int digits) {
-  for (int shift = digits * 4 - 4; shift >= 0; shift -= 4) {
-    out.push_back("0123456789abcdef"[(value >> shift) & 15]);
-  }
+void append_hex(std::string& out, std::uint64_t value, std::size_t digits) {
+  const auto begin = out.size();
+  out.resize(begin + digits);
+  for (auto at = out.size(); at > begin; value >>= 4) out[--at] = "0123456789abcdef"[value & 15];
 }
 
 void assign_lower(std::string& to, std::string_view from) {
@@ -47,88 +45,6 @@ void assign_lower(std::string& to, std::string_view from) {
 }
 
 }  // namespace
-
-// --- Edge, Place, Buffer --------------------------------------------------------------------
-
-Edge::Edge(const Router& routes, Limits all_limits, Authenticate auth,
-           std::shared_ptr<Server::Shared> all)
-    : router(routes),
-      limits(all_limits),
-      authenticate(std::move(auth)),
-      shared(std::move(all)),
-      now(std::chrono::steady_clock::now()),
-      waste(body_read_bytes),
-      next_request_id(random_u64()),
-      request_id_prefix(static_cast<std::uint32_t>(random_u64())) {}
-
-std::optional<Place> Place::take(const std::shared_ptr<Edge>& edge, const asio::ip::address& peer) {
-  auto& shared = *edge->shared;
-  if (shared.connections.fetch_add(1) >= edge->limits.connections_max) {
-    shared.connections.fetch_sub(1);
-    return {};
-  }
-  std::string ip;
-  if (!peer.is_loopback()) {
-    // One subscriber owns a whole /64 of IPv6.
-    if (peer.is_v6()) {
-      const auto bytes = peer.to_v6().to_bytes();
-      ip.assign(bytes.begin(), bytes.begin() + 8);
-    } else {
-      const auto bytes = peer.to_v4().to_bytes();
-      ip.assign(bytes.begin(), bytes.end());
-    }
-    const std::lock_guard lock{shared.mutex};
-    auto& count = shared.connections_per_ip[ip];
-    if (count >= edge->limits.connections_per_ip_max) {
-      shared.connections.fetch_sub(1);
-      return {};
-    }
-    ++count;
-  }
-  edge->open.fetch_add(1);
-  return Place{edge, std::move(ip)};
-}
-
-Place::~Place() {
-  if (!edge_) return;
-  auto& shared = *edge_->shared;
-  if (!ip_.empty()) {
-    const std::lock_guard lock{shared.mutex};
-    const auto it = shared.connections_per_ip.find(ip_);
-    if (it != shared.connections_per_ip.end() && --it->second == 0) {
-      shared.connections_per_ip.erase(it);
-    }
-  }
-  shared.connections.fetch_sub(1);
-  edge_->open.fetch_sub(1);
-}
-
-void Buffer::consume(std::size_t n) {
-  begin_ += n;
-  if (begin_ == end_) begin_ = end_ = 0;
-}
-
-asio::mutable_buffer Buffer::room(std::size_t n) {
-  if (capacity_ - end_ < n && begin_ > 0) {
-    std::memmove(data_.get(), data_.get() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  if (capacity_ - end_ < n) {
-    const auto capacity = std::max({buffer_bytes_min, capacity_ * 2, end_ + n});
-    auto data = std::make_unique_for_overwrite<char[]>(capacity);
-    if (end_ > 0) std::memcpy(data.get(), data_.get(), end_);
-    data_ = std::move(data);
-    capacity_ = capacity;
-  }
-  return {data_.get() + end_, capacity_ - end_};
-}
-
-void Buffer::shrink() {
-  if (!empty() || capacity_ <= 2 * buffer_bytes_min) return;
-  data_.reset();
-  capacity_ = 0;
-}
 
 // --- Life -----------------------------------------------------------------------------------
 
@@ -173,7 +89,8 @@ void Session::sweep(TimePoint now) {
   if (phase_ == Phase::handler) return;
   bool late = now >= deadline_;
   if (phase_ == Phase::body && now - body_began_ > edge_->limits.body_rate_grace) {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - body_began_).count();
+    const auto ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - body_began_).count();
     const auto due = edge_->limits.body_bytes_per_second_min * static_cast<std::size_t>(ms) / 1000;
     late = late || body_received_ < due;
   }
@@ -241,8 +158,8 @@ asio::awaitable<void> Session::run() {
       await_head();
       const auto room = in_.room(1024);
       ErrorCode error;
-      auto n = co_await socket_.async_read_some(room,
-                                                asio::redirect_error(asio::use_awaitable, error));
+      auto n =
+          co_await socket_.async_read_some(room, asio::redirect_error(asio::use_awaitable, error));
       if (error) n = error == asio::error::operation_aborted ? rescue() : 0;
       if (n == 0 && in_.empty()) co_return;
       broken = n == 0;
@@ -279,8 +196,8 @@ asio::awaitable<void> Session::run() {
     }
     if (good) co_await handle();
 
-    const bool ours = answer_.close || edge_->draining ||
-                      requests_ >= edge_->limits.requests_per_connection_max;
+    const bool ours =
+        answer_.close || edge_->draining || requests_ >= edge_->limits.requests_per_connection_max;
     answer_.close = ours || client_closes_;
     write_head();
     auto sent = send();
@@ -311,8 +228,8 @@ bool Session::open_request() {
   route_ = nullptr;
   auto& head = edge_->head;
   const bool complete = !reader_.refusal();
-  const auto refusal = complete ? judge(in_.view().substr(0, reader_.size()), head)
-                                : *reader_.refusal();
+  const auto refusal =
+      complete ? judge(in_.view().substr(0, reader_.size()), head) : *reader_.refusal();
   if (!complete) head = Head{};
   fill_request(head);
   if (refusal && refusal->close) return refuse(*refusal);
@@ -394,6 +311,7 @@ bool Session::admit_upgrade() {
     return false;
   }
   if (wants_body()) return refuse(Problem::bad_framing, "A handshake has no body.", true);
+  if (edge_->draining) return refuse(Problem::overloaded, "The server is about to stop.", true);
   takeover_ = true;
   return true;
 }
@@ -442,7 +360,8 @@ bool Session::take_body() {
     if (chunks_->refusal()) return refuse(*chunks_->refusal());
     return reserve(request_.body.size()) && chunks_->done();
   }
-  const auto here = std::min<std::size_t>(content_length_ - request_.body.size(), in_.view().size());
+  const auto here =
+      std::min<std::size_t>(content_length_ - request_.body.size(), in_.view().size());
   request_.body.append(in_.view().substr(0, here));
   in_.consume(here);
   return reserve(request_.body.size()) && request_.body.size() == content_length_;
@@ -490,7 +409,7 @@ asio::awaitable<bool> Session::read_body() {
     const auto have = request_.body.size();
     asio::mutable_buffer room;
     if (chunked_) {
-      room = in_.room(buffer_bytes_min);
+      room = in_.room(Buffer::bytes_min);
     } else {
       request_.body.resize(have + std::min<std::size_t>(content_length_ - have, body_read_bytes));
       room = asio::buffer(request_.body.data() + have, request_.body.size() - have);
@@ -561,7 +480,9 @@ void Session::write_head() {
 Session::Sent Session::send() {
   while (unsent_[0].size() + unsent_[1].size() > 0) {
     ErrorCode error;
-    auto n = socket_.write_some(unsent_, error);
+    // One buffer is cheaper to hand over than a sequence of one.
+    const auto n = unsent_[1].size() == 0 ? socket_.write_some(unsent_[0], error)
+                                          : socket_.write_some(unsent_, error);
     if (error == asio::error::would_block) return Sent::some;
     if (error) return Sent::failed;
     const auto of_first = std::min(n, unsent_[0].size());

@@ -1,96 +1,23 @@
-// One connection, from its first byte to its last: read the head, judge it, find the route, check the
-// credential, read the body, call the handler, write the answer; then the same again. Requests of one
-// connection are served one after the other, so the order of pipelined answers is given.
+// One connection, from its first byte to its last: read the head, judge it, find the route, check
+// the credential, read the body, call the handler, write the answer; then the same again. Requests
+// of one connection are served one after the other, so the order of pipelined answers is given.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "http/chunk.hpp"
-#include "http/head.hpp"
-#include "http/server.hpp"
+#include "http/edge.hpp"
 
 namespace sara::http {
-
-/// Counters of all io threads together.
-struct Server::Shared {
-  std::atomic<std::size_t> connections{0};
-  std::atomic<std::size_t> body_bytes{0};
-  std::mutex mutex;  ///< for what follows; taken once for each connection, never for a request
-  std::unordered_map<std::string, std::size_t> connections_per_ip;
-  std::vector<boost::asio::ip::tcp::endpoint> listening;
-};
-
-class Session;
-
-/// What the sessions of one io thread share. One thread: no locks.
-struct Edge {
-  Edge(const Router& router, Limits limits, Authenticate auth, std::shared_ptr<Server::Shared> all);
-
-  const Router& router;
-  const Limits limits;
-  const Authenticate authenticate;
-  const std::shared_ptr<Server::Shared> shared;
-
-  std::chrono::steady_clock::time_point now;  ///< as of the last sweep: cheap, and exact enough
-  std::string date;                           ///< the Date header's value
-  bool draining = false;
-  std::atomic<std::size_t> open{0};  ///< connections of this server
-  std::vector<Session*> sessions;
-  std::array<std::uint64_t, 6> answers{};  ///< by the status code's first digit
-  Head head;                               ///< scratch; not valid beyond a suspension
-  std::vector<char> waste;                 ///< where bytes go that nobody wants
-  std::uint64_t next_request_id;
-  std::uint32_t request_id_prefix;
-};
-
-/// A place among the connections, given back when it goes.
-class Place {
- public:
-  /// Nothing: the server, or this address, has too many connections.
-  static std::optional<Place> take(const std::shared_ptr<Edge>& edge,
-                                   const boost::asio::ip::address& peer);
-  Place(Place&& other) noexcept = default;
-  Place& operator=(Place&& other) = delete;
-  ~Place();
-
- private:
-  Place(std::shared_ptr<Edge> edge, std::string ip) : edge_(std::move(edge)), ip_(std::move(ip)) {}
-  std::shared_ptr<Edge> edge_;
-  std::string ip_;  ///< "": not counted
-};
-
-/// Bytes that were received and not yet used.
-class Buffer {
- public:
-  std::string_view view() const { return {data_.get() + begin_, end_ - begin_}; }
-  bool empty() const { return begin_ == end_; }
-  void consume(std::size_t n);
-  /// Room behind the bytes, at least `n`.
-  boost::asio::mutable_buffer room(std::size_t n);
-  void commit(std::size_t n) { end_ += n; }
-  /// Gives memory back if there is much of it. Only when empty.
-  void shrink();
-
- private:
-  std::unique_ptr<char[]> data_;
-  std::size_t capacity_ = 0;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
-};
 
 class Session {
  public:

@@ -16,6 +16,8 @@ boost::asio::awaitable<Response> read(Request& request) {
 
 }  // namespace
 
-void mount_problem_pages(Router& router) { router.get("/problems/{name}", Scope::open, read); }
+void mount_problem_pages(Router& router) {
+  router.get("/problems/{name}", Scope::open, read);
+}
 
 }  // namespace sara::http

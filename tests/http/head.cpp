@@ -24,7 +24,9 @@ std::string with_fields(const std::string& fields) {
 std::string with_host_lines(const std::string& lines) {
   return "GET /x HTTP/1.1\r\n" + lines + "\r\n";
 }
-std::string with_host(const std::string& host) { return with_host_lines("Host: " + host + "\r\n"); }
+std::string with_host(const std::string& host) {
+  return with_host_lines("Host: " + host + "\r\n");
+}
 
 std::string repeat(const std::string& s, std::size_t times) {
   std::string out;
@@ -92,76 +94,79 @@ Head judged(const std::string& bytes) {
 
 }  // namespace
 
-TEST_CASE("head: a request line or a header that is not HTTP is refused and the connection closed") {
-  expect("400 bad-request close",
-         {
-             {"no target, no version", "GET\r\nHost: a\r\n\r\n"},
-             {"two spaces behind the method", with_line("GET  /x HTTP/1.1")},
-             {"two spaces before the version", with_line("GET /x  HTTP/1.1")},
-             {"a space in the target", with_line("GET /a b HTTP/1.1")},
-             {"a space behind the version", with_line("GET /x HTTP/1.1 ")},
-             {"a tab instead of a space", with_line("GET\t/x HTTP/1.1")},
-             {"a tab behind the method", with_line("GET \t/x HTTP/1.1")},
-             {"a tab in the target", with_target("/a\tb")},
-             {"a leading space", with_line(" GET /x HTTP/1.1")},
-             {"two empty lines first", "\r\n\r\n" + with_target("/x")},
-             {"an empty request line", "\r\n\r\nHost: a\r\n\r\n"},
-             {"a method with an at sign", with_line("G@T /x HTTP/1.1")},
-             {"a method in brackets", with_line("(GET) /x HTTP/1.1")},
-             {"a method with a NUL", with_line("GE\0T /x HTTP/1.1"s)},
-             {"a method that is not ASCII", with_line("G\xc3\x89T /x HTTP/1.1")},
-             {"a control character in the target", with_target("/a\x01" "b")},
-             {"an escape in the target", with_target("/a\x1b[2J")},
-             {"DEL in the target", with_target("/a\x7f")},
-             {"NUL in the target", with_target("/a\0b"s)},
-             {"vertical tab in the target", with_target("/a\vb")},
-             {"a bare CR in the request line", with_line("GET /x\rHTTP/1.1")},
-             {"a bare CR in the target", with_target("/a\rb")},
-             {"version in lower case", with_line("GET /x http/1.1")},
-             {"version without a dot", with_line("GET /x HTTP/11")},
-             {"version without a minor", with_line("GET /x HTTP/1")},
-             {"version with a comma", with_line("GET /x HTTP/1,1")},
-             {"version with three digits", with_line("GET /x HTTP/1.10")},
-             {"version with a leading zero", with_line("GET /x HTTP/01.1")},
-             {"version of something else", with_line("GET /x ICY/1.1")},
-             {"version with a letter", with_line("GET /x HTTP/1.x")},
-             {"bare LF behind the request line", "GET /x HTTP/1.1\nHost: a\r\n\r\n"},
-             {"bare LF everywhere", "GET /x HTTP/1.1\nHost: a\n\n"},
-             {"bare LF behind a header", with_fields("A: b\nC: d\r\n")},
-             {"bare LF as the empty line", "GET /x HTTP/1.1\r\nHost: a\r\n\n"},
-             {"LF CR", "GET /x HTTP/1.1\r\nHost: a\n\r\n\r"},
-             {"a bare CR in a value", with_fields("A: b\rC: d\r\n")},
-             {"a bare CR behind the colon", with_fields("A:\rb\r\n")},
-             {"CR CR LF", with_fields("A: b\r\r\n")},
-             {"bare CRs everywhere", "GET /x HTTP/1.1\rHost: a\r\r"},
-             {"NUL in a value", with_fields("A: b\0c\r\n"s)},
-             {"NUL in a name", with_fields("A\0: b\r\n"s)},
-             {"a control character in a value", with_fields("A: b\x02\r\n")},
-             {"vertical tab behind chunked", with_fields("Transfer-Encoding: chunked\v\r\n")},
-             {"form feed in a value", with_fields("A: \f\r\n")},
-             {"DEL in a value", with_fields("A: b\x7f\r\n")},
-             {"a folded header, space", with_fields("A: b\r\n c\r\n")},
-             {"a folded header, tab", with_fields("A: b\r\n\tc\r\n")},
-             {"a folded first header", "GET /x HTTP/1.1\r\n Host: a\r\n\r\n"},
-             {"folded framing", with_fields("Transfer-Encoding:\r\n chunked\r\n")},
-             {"a line of spaces", with_fields("A: b\r\n  \r\n")},
-             {"space before the colon", with_fields("A : b\r\n")},
-             {"space before the colon of the length", with_fields("Content-Length : 5\r\n")},
-             {"tab before the colon of the coding", with_fields("Transfer-Encoding\t: chunked\r\n")},
-             {"no name", with_fields(": b\r\n")},
-             {"no colon", with_fields("Nonsense\r\n")},
-             {"a space in a name", with_fields("A b: c\r\n")},
-             {"a name in quotes", with_fields("\"A\": b\r\n")},
-             {"a name with a slash", with_fields("A/b: c\r\n")},
-             {"a name with brackets", with_fields("A[b]: c\r\n")},
-             {"a name with a comma", with_fields("A,B: c\r\n")},
-             {"a name with an equals sign", with_fields("A=b: c\r\n")},
-             {"a name that is not ASCII", with_fields("\xc3\x84: c\r\n")},
-             {"a control character in a name", with_fields("\x01: c\r\n")},
-             {"a TLS greeting", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"s},
-             {"an SSH-like greeting without a version", "\x80\x2e\x01\x03"s},
-             {"a JSON body without a head", "{\"a\": 1}\r\n\r\n"},
-         });
+TEST_CASE(
+    "head: a request line or a header that is not HTTP is refused and the connection closed") {
+  expect(
+      "400 bad-request close",
+      {
+          {"no target, no version", "GET\r\nHost: a\r\n\r\n"},
+          {"two spaces behind the method", with_line("GET  /x HTTP/1.1")},
+          {"two spaces before the version", with_line("GET /x  HTTP/1.1")},
+          {"a space in the target", with_line("GET /a b HTTP/1.1")},
+          {"a space behind the version", with_line("GET /x HTTP/1.1 ")},
+          {"a tab instead of a space", with_line("GET\t/x HTTP/1.1")},
+          {"a tab behind the method", with_line("GET \t/x HTTP/1.1")},
+          {"a tab in the target", with_target("/a\tb")},
+          {"a leading space", with_line(" GET /x HTTP/1.1")},
+          {"two empty lines first", "\r\n\r\n" + with_target("/x")},
+          {"an empty request line", "\r\n\r\nHost: a\r\n\r\n"},
+          {"a method with an at sign", with_line("G@T /x HTTP/1.1")},
+          {"a method in brackets", with_line("(GET) /x HTTP/1.1")},
+          {"a method with a NUL", with_line("GE\0T /x HTTP/1.1"s)},
+          {"a method that is not ASCII", with_line("G\xc3\x89T /x HTTP/1.1")},
+          {"a control character in the target", with_target("/a\x01"
+                                                            "b")},
+          {"an escape in the target", with_target("/a\x1b[2J")},
+          {"DEL in the target", with_target("/a\x7f")},
+          {"NUL in the target", with_target("/a\0b"s)},
+          {"vertical tab in the target", with_target("/a\vb")},
+          {"a bare CR in the request line", with_line("GET /x\rHTTP/1.1")},
+          {"a bare CR in the target", with_target("/a\rb")},
+          {"version in lower case", with_line("GET /x http/1.1")},
+          {"version without a dot", with_line("GET /x HTTP/11")},
+          {"version without a minor", with_line("GET /x HTTP/1")},
+          {"version with a comma", with_line("GET /x HTTP/1,1")},
+          {"version with three digits", with_line("GET /x HTTP/1.10")},
+          {"version with a leading zero", with_line("GET /x HTTP/01.1")},
+          {"version of something else", with_line("GET /x ICY/1.1")},
+          {"version with a letter", with_line("GET /x HTTP/1.x")},
+          {"bare LF behind the request line", "GET /x HTTP/1.1\nHost: a\r\n\r\n"},
+          {"bare LF everywhere", "GET /x HTTP/1.1\nHost: a\n\n"},
+          {"bare LF behind a header", with_fields("A: b\nC: d\r\n")},
+          {"bare LF as the empty line", "GET /x HTTP/1.1\r\nHost: a\r\n\n"},
+          {"LF CR", "GET /x HTTP/1.1\r\nHost: a\n\r\n\r"},
+          {"a bare CR in a value", with_fields("A: b\rC: d\r\n")},
+          {"a bare CR behind the colon", with_fields("A:\rb\r\n")},
+          {"CR CR LF", with_fields("A: b\r\r\n")},
+          {"bare CRs everywhere", "GET /x HTTP/1.1\rHost: a\r\r"},
+          {"NUL in a value", with_fields("A: b\0c\r\n"s)},
+          {"NUL in a name", with_fields("A\0: b\r\n"s)},
+          {"a control character in a value", with_fields("A: b\x02\r\n")},
+          {"vertical tab behind chunked", with_fields("Transfer-Encoding: chunked\v\r\n")},
+          {"form feed in a value", with_fields("A: \f\r\n")},
+          {"DEL in a value", with_fields("A: b\x7f\r\n")},
+          {"a folded header, space", with_fields("A: b\r\n c\r\n")},
+          {"a folded header, tab", with_fields("A: b\r\n\tc\r\n")},
+          {"a folded first header", "GET /x HTTP/1.1\r\n Host: a\r\n\r\n"},
+          {"folded framing", with_fields("Transfer-Encoding:\r\n chunked\r\n")},
+          {"a line of spaces", with_fields("A: b\r\n  \r\n")},
+          {"space before the colon", with_fields("A : b\r\n")},
+          {"space before the colon of the length", with_fields("Content-Length : 5\r\n")},
+          {"tab before the colon of the coding", with_fields("Transfer-Encoding\t: chunked\r\n")},
+          {"no name", with_fields(": b\r\n")},
+          {"no colon", with_fields("Nonsense\r\n")},
+          {"a space in a name", with_fields("A b: c\r\n")},
+          {"a name in quotes", with_fields("\"A\": b\r\n")},
+          {"a name with a slash", with_fields("A/b: c\r\n")},
+          {"a name with brackets", with_fields("A[b]: c\r\n")},
+          {"a name with a comma", with_fields("A,B: c\r\n")},
+          {"a name with an equals sign", with_fields("A=b: c\r\n")},
+          {"a name that is not ASCII", with_fields("\xc3\x84: c\r\n")},
+          {"a control character in a name", with_fields("\x01: c\r\n")},
+          {"a TLS greeting", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"s},
+          {"an SSH-like greeting without a version", "\x80\x2e\x01\x03"s},
+          {"a JSON body without a head", "{\"a\": 1}\r\n\r\n"},
+      });
 }
 
 TEST_CASE("head: whoever states the body's length in an odd way is refused and cut") {
@@ -222,44 +227,44 @@ TEST_CASE("head: whoever states the body's length in an odd way is refused and c
 }
 
 TEST_CASE("head: exactly one good Host") {
-  expect("400 bad-host close",
-         {
-             {"none", "GET /x HTTP/1.1\r\n\r\n"},
-             {"none, but others", with_host_lines("A: b\r\n")},
-             {"two", with_host_lines("Host: a\r\nHost: b\r\n")},
-             {"two equal ones", with_host_lines("Host: a\r\nhost: a\r\n")},
-             {"empty", with_host("")},
-             {"blank", with_host("   ")},
-             {"two in one line", with_host("a, b")},
-             {"two words", with_host("a b")},
-             {"with a path", with_host("a/x")},
-             {"with a scheme", with_host("http://a")},
-             {"with userinfo", with_host("me@a")},
-             {"with userinfo and port", with_host("me:secret@a:80")},
-             {"with a query", with_host("a?x")},
-             {"with a fragment", with_host("a#x")},
-             {"with a backslash", with_host("a\\b")},
-             {"with a percent sign", with_host("a%00b")},
-             {"not ASCII", with_host("b\xc3\xbc" "cher.example")},
-             {"an empty label", with_host("a..b")},
-             {"a leading dot", with_host(".a")},
-             {"a port without digits", with_host("a:")},
-             {"a port of letters", with_host("a:http")},
-             {"a signed port", with_host("a:+80")},
-             {"port 0", with_host("a:0")},
-             {"port 65536", with_host("a:65536")},
-             {"a port of six digits", with_host("a:000080")},
-             {"two ports", with_host("a:80:80")},
-             {"only a port", with_host(":80")},
-             {"IPv6 without brackets", with_host("::1")},
-             {"an open bracket", with_host("[::1")},
-             {"empty brackets", with_host("[]")},
-             {"brackets around a name", with_host("[a.example]")},
-             {"IPv6 with something behind", with_host("[::1]x")},
-             {"IPv6 with a zone", with_host("[fe80::1%25eth0]")},
-             {"a quote", with_host("\"a\"")},
-             {"too long", with_host(repeat("a", 300))},
-         });
+  expect("400 bad-host close", {
+                                   {"none", "GET /x HTTP/1.1\r\n\r\n"},
+                                   {"none, but others", with_host_lines("A: b\r\n")},
+                                   {"two", with_host_lines("Host: a\r\nHost: b\r\n")},
+                                   {"two equal ones", with_host_lines("Host: a\r\nhost: a\r\n")},
+                                   {"empty", with_host("")},
+                                   {"blank", with_host("   ")},
+                                   {"two in one line", with_host("a, b")},
+                                   {"two words", with_host("a b")},
+                                   {"with a path", with_host("a/x")},
+                                   {"with a scheme", with_host("http://a")},
+                                   {"with userinfo", with_host("me@a")},
+                                   {"with userinfo and port", with_host("me:secret@a:80")},
+                                   {"with a query", with_host("a?x")},
+                                   {"with a fragment", with_host("a#x")},
+                                   {"with a backslash", with_host("a\\b")},
+                                   {"with a percent sign", with_host("a%00b")},
+                                   {"not ASCII", with_host("b\xc3\xbc"
+                                                           "cher.example")},
+                                   {"an empty label", with_host("a..b")},
+                                   {"a leading dot", with_host(".a")},
+                                   {"a port without digits", with_host("a:")},
+                                   {"a port of letters", with_host("a:http")},
+                                   {"a signed port", with_host("a:+80")},
+                                   {"port 0", with_host("a:0")},
+                                   {"port 65536", with_host("a:65536")},
+                                   {"a port of six digits", with_host("a:000080")},
+                                   {"two ports", with_host("a:80:80")},
+                                   {"only a port", with_host(":80")},
+                                   {"IPv6 without brackets", with_host("::1")},
+                                   {"an open bracket", with_host("[::1")},
+                                   {"empty brackets", with_host("[]")},
+                                   {"brackets around a name", with_host("[a.example]")},
+                                   {"IPv6 with something behind", with_host("[::1]x")},
+                                   {"IPv6 with a zone", with_host("[fe80::1%25eth0]")},
+                                   {"a quote", with_host("\"a\"")},
+                                   {"too long", with_host(repeat("a", 300))},
+                               });
 }
 
 TEST_CASE("head: a target is a path of percent-encoded UTF-8") {
@@ -346,8 +351,7 @@ TEST_CASE("head: sizes are bounded") {
              {"one large field", with_fields("A: " + repeat("b", 17000) + "\r\n")},
              {"a field without an end", "POST /x HTTP/1.1\r\nHost: a\r\nA: " + repeat("b", 17000)},
              {"a name without an end", "POST /x HTTP/1.1\r\nHost: a\r\n" + repeat("b", 17000)},
-             {"many middling fields",
-              with_fields(repeat("A: " + repeat("b", 400) + "\r\n", 50))},
+             {"many middling fields", with_fields(repeat("A: " + repeat("b", 400) + "\r\n", 50))},
              {"100 000 short fields", with_fields(repeat("A:b\r\n", 100'000))},
          });
 }
@@ -368,18 +372,17 @@ TEST_CASE("head: HTTP/1.1 is what is spoken here") {
 }
 
 TEST_CASE("head: methods are a closed list, in upper case") {
-  expect("501 method-not-allowed",
-         {
-             {"get", with_line("get /x HTTP/1.1")},
-             {"Post", with_line("Post /x HTTP/1.1")},
-             {"CONNECT", with_line("CONNECT a.example:443 HTTP/1.1")},
-             {"TRACE", with_line("TRACE /x HTTP/1.1")},
-             {"PROPFIND", with_line("PROPFIND /x HTTP/1.1")},
-             {"GETT", with_line("GETT /x HTTP/1.1")},
-             {"GE", with_line("GE /x HTTP/1.1")},
-             {"M-SEARCH", with_line("M-SEARCH * HTTP/1.1")},
-             {"a long one", with_line(repeat("A", 60) + " /x HTTP/1.1")},
-         });
+  expect("501 method-not-allowed", {
+                                       {"get", with_line("get /x HTTP/1.1")},
+                                       {"Post", with_line("Post /x HTTP/1.1")},
+                                       {"CONNECT", with_line("CONNECT a.example:443 HTTP/1.1")},
+                                       {"TRACE", with_line("TRACE /x HTTP/1.1")},
+                                       {"PROPFIND", with_line("PROPFIND /x HTTP/1.1")},
+                                       {"GETT", with_line("GETT /x HTTP/1.1")},
+                                       {"GE", with_line("GE /x HTTP/1.1")},
+                                       {"M-SEARCH", with_line("M-SEARCH * HTTP/1.1")},
+                                       {"a long one", with_line(repeat("A", 60) + " /x HTTP/1.1")},
+                                   });
 }
 
 TEST_CASE("head: no expectation but 100-continue") {
@@ -529,7 +532,8 @@ TEST_CASE("head: any bytes get a verdict, and the same one piece by piece") {
     }
     const auto at_once = verdict(bytes);
     const auto slowly = slow_verdict(bytes);
-    // A head that is refused early and one that is refused at its end may differ in the reason only.
+    // A head that is refused early and one that is refused at its end may differ in the reason
+    // only.
     CAPTURE(bytes);
     CHECK((at_once == "passed") == (slowly == "passed"));
     CHECK((at_once == "more") == (slowly == "more"));

@@ -173,7 +173,7 @@ class Loopback {
 };
 
 struct Answer {
-  int status = 0;  ///< 0: the connection ended before an answer
+  int status = 0;                              ///< 0: the connection ended before an answer
   std::map<std::string, std::string> headers;  ///< names in lower case
   std::string body;
   std::string header(const std::string& name) const {
@@ -219,14 +219,16 @@ class Client {
     }
     const auto length = result.header("content-length");
     const auto bytes = with_body && !length.empty() ? std::stoul(length) : 0;
-    while (buffer_.size() < bytes && receive()) {}
+    while (buffer_.size() < bytes && receive()) {
+    }
     result.body = buffer_.substr(0, bytes);
     buffer_.erase(0, bytes);
     return result;
   }
   /// Everything until the server closes.
   std::string rest() {
-    while (receive()) {}
+    while (receive()) {
+    }
     return std::exchange(buffer_, {});
   }
   bool closed() { return rest().empty() && !timed_out_; }
@@ -252,8 +254,9 @@ inline std::string get(const std::string& target, const std::string& fields = ""
 }
 inline std::string post(const std::string& target, const std::string& body,
                         const std::string& fields = "Content-Type: application/json\r\n") {
-  return "POST " + target + " HTTP/1.1\r\nHost: a\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n" + fields + "\r\n" + body;
+  return "POST " + target +
+         " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         fields + "\r\n" + body;
 }
 inline std::string post_chunked(const std::string& target, const std::string& chunks) {
   return "POST " + target +

@@ -70,8 +70,10 @@ TEST_CASE("exchange: what a role may do") {
     Principal principal;
     principal.role = role;
     std::string out;
-    for (const auto& [scope, letter] : {std::pair{Scope::open, 'o'}, {Scope::read, 'r'},
-                                        {Scope::write, 'w'}, {Scope::credential, 'c'}}) {
+    for (const auto& [scope, letter] : {std::pair{Scope::open, 'o'},
+                                        {Scope::read, 'r'},
+                                        {Scope::write, 'w'},
+                                        {Scope::credential, 'c'}}) {
       if (principal.may(scope)) out += letter;
     }
     return out;

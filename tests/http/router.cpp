@@ -6,7 +6,9 @@ using namespace sara::http;
 
 namespace {
 
-boost::asio::awaitable<Response> nothing(Request&) { co_return Response{}; }
+boost::asio::awaitable<Response> nothing(Request&) {
+  co_return Response{};
+}
 boost::asio::awaitable<void> no_socket(Request, boost::asio::ip::tcp::socket, std::string) {
   co_return;
 }
@@ -61,9 +63,9 @@ TEST_CASE("router: a path finds its route") {
   CHECK(found(r, "POST", "/contacts/7") == "allowed: DELETE, GET, HEAD, PATCH");
   CHECK(found(r, "HEAD", "/live") == "allowed: GET");
 
-  for (const auto* path : {"/none", "/contacts/", "//", "/contacts//merge", "/contacts/7/", "*", "",
-                           "/contacts/7/merge/x", "/webhooks/a", "/webhooks/a/", "/assets/",
-                           "/assets", "contacts"}) {
+  for (const auto* path :
+       {"/none", "/contacts/", "//", "/contacts//merge", "/contacts/7/", "*", "",
+        "/contacts/7/merge/x", "/webhooks/a", "/webhooks/a/", "/assets/", "/assets", "contacts"}) {
     CAPTURE(path);
     CHECK(found(r, "GET", path) == "unknown");
   }

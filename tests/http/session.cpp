@@ -2,9 +2,12 @@
 #include "http/session.hpp"
 
 #include <doctest/doctest.h>
-
 #include <fmt/format.h>
+#include <sys/resource.h>
 
+#include <boost/asio/read.hpp>
+
+#include "base/metric.hpp"
 #include "tests/http/loopback.hpp"
 
 using namespace sara::http;
@@ -43,7 +46,9 @@ TEST_CASE("session: a client's own request id is kept if it is harmless") {
   Loopback server;
   Client client{server};
   const auto id_for = [&](const std::string& id) {
-    return client.send(get("/hello", "X-Request-Id: " + id + "\r\n")).answer().header("x-request-id");
+    return client.send(get("/hello", "X-Request-Id: " + id + "\r\n"))
+        .answer()
+        .header("x-request-id");
   };
   CHECK(id_for("trace-1.2_3:4") == "trace-1.2_3:4");
   CHECK(id_for(std::string(64, 'a')) == std::string(64, 'a'));
@@ -99,7 +104,8 @@ TEST_CASE("session: bodies of all sizes") {
       const auto piece = body.substr(at, 9999);
       chunks += fmt::format("{:x}\r\n", piece.size()) + piece + "\r\n";
     }
-    CHECK(client.send(post_chunked("/echo", chunks + "0\r\nTrailer: x\r\n\r\n")).answer().body == body);
+    CHECK(client.send(post_chunked("/echo", chunks + "0\r\nTrailer: x\r\n\r\n")).answer().body ==
+          body);
   }
 }
 
@@ -204,10 +210,11 @@ TEST_CASE("session: content types") {
     return kind(client.send(post(target, "{}", fields)).answer());
   };
   const std::string refused = "415 unsupported-media-type";
-  for (const auto* type : {"text/plain", "application/x-www-form-urlencoded", "application/jsonp",
-                           "application/json; charset=iso-8859-1", "application/json;charset=utf-16",
-                           "application/json; charset=\"latin1\"", "application", "json", "",
-                           "application/json, text/plain"}) {
+  for (const auto* type :
+       {"text/plain", "application/x-www-form-urlencoded", "application/jsonp",
+        "application/json; charset=iso-8859-1", "application/json;charset=utf-16",
+        "application/json; charset=\"latin1\"", "application", "json", "",
+        "application/json, text/plain"}) {
     CAPTURE(type);
     CHECK(sent("/echo", "Content-Type: "s + type + "\r\n") == refused);
   }
@@ -216,8 +223,9 @@ TEST_CASE("session: content types") {
   CHECK(sent("/echo", json + "Content-Encoding: gzip\r\n") == refused);
   CHECK(sent("/echo", json + "Content-Encoding: identity\r\n") == refused);
   CHECK(sent("/hook", "Content-Encoding: deflate\r\n") == refused);
-  for (const auto* type : {"application/json", "Application/JSON", "application/json; charset=utf-8",
-                           "application/json;charset=\"UTF-8\"", "application/json ; x=y"}) {
+  for (const auto* type :
+       {"application/json", "Application/JSON", "application/json; charset=utf-8",
+        "application/json;charset=\"UTF-8\"", "application/json ; x=y"}) {
     CAPTURE(type);
     CHECK(sent("/echo", "Content-Type: "s + type + "\r\n") == "200");
   }
@@ -240,7 +248,8 @@ TEST_CASE("session: a body over the limit, declared or counted, never reaches a 
   CHECK(kind(ask(server, post("/mail", body + body))) == "200");
   CHECK(kind(ask(server, post("/mail", body + body + body))) == refused);
   CHECK(kind(ask(server, post_chunked("/echo", "3E9\r\n"))) == refused);
-  CHECK(kind(ask(server, post_chunked("/echo", "3E8\r\n" + body.substr(1) + "\r\n1\r\nx"))) == refused);
+  CHECK(kind(ask(server, post_chunked("/echo", "3E8\r\n" + body.substr(1) + "\r\n1\r\nx"))) ==
+        refused);
   // The whole of a large body is sent before the answer is looked at.
   Client client{server};
   const auto answer = client.send(post("/echo", std::string(8 << 20, 'x'))).answer();
@@ -268,14 +277,15 @@ TEST_CASE("session: bodies in flight have a common budget") {
 TEST_CASE("session: 100-continue is said only where the body is wanted") {
   Loopback server;
   Client client{server};
-  client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n" + json +
-              "\r\n");
+  client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n" +
+              json + "\r\n");
   CHECK(client.answer().status == 100);
   CHECK(client.send("{}").answer().body == "{}");
   // Whoever does not wait is not told to go on.
   CHECK(client.send(post("/echo", "{}", json + "Expect: 100-continue\r\n")).answer().status == 200);
   CHECK(client.send(get("/hello", "Expect: 100-continue\r\n")).answer().status == 200);
-  client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  client.send(
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
   const auto refused = client.answer();
   CHECK(kind(refused) == "415 unsupported-media-type");
   CHECK(refused.header("connection") == "close");
@@ -421,8 +431,8 @@ TEST_CASE("session: a body that trickles is cut before its time is over") {
   limits.body_rate_grace = 20ms;
   limits.body_bytes_per_second_min = 1 << 30;
   Loopback server{limits};
-  CHECK(kind(ask(server, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n" + json + "\r\nxx")) ==
-        "408 request-timeout");
+  CHECK(kind(ask(server, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n" + json +
+                             "\r\nxx")) == "408 request-timeout");
 }
 
 TEST_CASE("session: an idle connection is closed without a word") {
@@ -496,7 +506,8 @@ TEST_CASE("session: connections are counted by address, but loopback is not") {
   Router router;
   Limits limits;
   limits.connections_per_ip_max = 1;
-  const auto edge = std::make_shared<Edge>(router, limits, Authenticate{}, Server::make_shared_state());
+  const auto edge =
+      std::make_shared<Edge>(router, limits, Authenticate{}, Server::make_shared_state());
   const auto take = [&](const char* ip) { return Place::take(edge, asio::ip::make_address(ip)); };
   auto one = take("192.0.2.1");
   CHECK(one);
@@ -534,6 +545,35 @@ TEST_CASE("session: a drain finishes what has begun") {
   CHECK_THROWS(Client{server});
 }
 
+TEST_CASE("session: without file descriptors accepting pauses, and goes on when there are some") {
+  Loopback server;
+  asio::io_context io;
+  std::vector<tcp::socket> sockets;
+  for (int i = 0; i < 8; ++i) sockets.emplace_back(io, tcp::v4());
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  // Descriptors are numbered from the lowest free one: the next would be this.
+  const auto next = tcp::socket{io, tcp::v4()}.native_handle();
+  const auto pauses = sara::metric::counter("http_accept_pauses_total", "");
+  const auto paused = pauses.value();
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  setrlimit(RLIMIT_NOFILE, &none);
+  for (auto& socket : sockets) {
+    socket.connect({asio::ip::make_address("127.0.0.1"), server.port()});
+    asio::write(socket, asio::buffer(get("/hello", "Connection: close\r\n")));
+  }
+  CHECK(eventually([&] { return pauses.value() > paused; }));
+  CHECK(server.handled().empty());
+  setrlimit(RLIMIT_NOFILE, &before);
+  for (auto& socket : sockets) {
+    std::string all;
+    boost::system::error_code error;
+    asio::read(socket, asio::dynamic_buffer(all), error);
+    CHECK(all.starts_with("HTTP/1.1 200 OK\r\n"));
+  }
+}
+
 TEST_CASE("session: a taken port is an error, not a shared one") {
   Loopback server;
   asio::io_context io;
@@ -560,9 +600,10 @@ TEST_CASE("session: servers of one program share a port") {
 
 TEST_CASE("session: a WebSocket route takes the socket over, with what was read already") {
   Loopback server;
-  const std::string good = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
-                           "Sec-WebSocket-Version: 13\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  const std::string good =
+      "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+      "Sec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   Client client{server};
   CHECK(client.send(get("/live", good) + "early bytes").rest() == "took /live and early bytes");
   CHECK(eventually([&] { return server.server().connections() == 0; }));
