@@ -58,7 +58,7 @@ TEST_CASE("conversation: the preview is one short line of the newest message") {
   CHECK(desk.conversation().marks.channel == Channel::sms);
 }
 
-TEST_CASE("conversation: a message within seven days of resolving reopens, a later one starts anew") {
+TEST_CASE("conversation: within seven days of resolving a message reopens, later it starts anew") {
   struct Case {
     Millis after;
     bool same;
@@ -87,7 +87,7 @@ TEST_CASE("conversation: a message within seven days of resolving reopens, a lat
   }
 }
 
-TEST_CASE("conversation: the next conversation keeps how the contact is reached, and nothing else") {
+TEST_CASE("conversation: the next one keeps how the contact is reached, and nothing else") {
   Desk desk;
   desk.receive(inbound("hi"));
   desk.thread.conversation.marks = {.status = ConversationStatus::resolved,
@@ -422,7 +422,7 @@ TEST_CASE("conversation: a body is as long as its channel carries, not a byte mo
   }
 }
 
-TEST_CASE("conversation: a new address on a channel replaces the old one, its window and its marks") {
+TEST_CASE("conversation: a new address on a channel replaces the old one and its marks") {
   Desk desk;
   desk.receive(inbound("hi", Channel::messenger, "psid-1"));
   desk.report(watermark(MessageStatus::read, noon));

@@ -71,7 +71,8 @@ inline std::string kinds(const WriteSet& set) {
     if (!out.empty()) out += ", ";
     out += to_string(e.kind);
     if (e.kind == EventKind::message_created)
-      out += " " + std::string(to_string(e.direction)) + " " + std::string(to_string(e.after.status));
+      out += " " + std::string(to_string(e.direction)) + " " +
+             std::string(to_string(e.after.status));
     if (e.kind == EventKind::message_status) out += " " + std::string(to_string(e.status));
   }
   return out;
