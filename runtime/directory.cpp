@@ -1,8 +1,8 @@
 // Key -> actor. Finds or activates the conversation or tenant meant and delegates, so that the
 // answer skips this desk; passivates the idle without losing a message (caf.md, section 4): an
-// entity is absent, loading, active or draining, and the directory alone changes that; whatever comes
-// while it is loading or draining is parked in order. Unknown addresses are looked up in groups, and
-// each address once, so that parallel first messages make one contact.
+// entity is absent, loading, active or draining, and the directory alone changes that; what comes
+// while it is loading or draining is parked in order. Unknown addresses are looked up in groups,
+// and each address once, so that parallel first messages make one contact.
 #include "runtime/directory.hpp"
 
 #include <deque>
@@ -124,7 +124,8 @@ struct Directory : std::enable_shared_from_this<Directory> {
   template <class Answer, class Command>
   caf::result<Answer> to_slot(Command& m, const EntityKey& key) {
     auto there = conversations.find(key);
-    if (there == conversations.end()) return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
+    if (there == conversations.end())
+      return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
     auto& slot = there->second;
     if (slot.takes()) return self->delegate(slot.handle, std::move(m));
     if (slot.parked.size() >= context->settings.conversation_queue_max)
