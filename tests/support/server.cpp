@@ -65,7 +65,13 @@ Server::Server(Environment environment)
     : data_dir_(place_.path() + "/data"),
       log_file_(place_.path() + "/server.log"),
       environment_(std::move(environment)) {
-  start();
+  try {
+    start();
+  } catch (...) {
+    process_.reset();
+    end_postgres();
+    throw;
+  }
 }
 
 Server::~Server() {
