@@ -38,14 +38,13 @@ class Bridge {
           struct Waiting final : Operation {
             explicit Waiting(H&& h) : handler(std::move(h)) {}
             void complete(caf::error error, caf::type_erased_tuple* content) override {
-              Result<R> result = fail(messages::from_caf(error));
-              if (content != nullptr) {
-                if (content->template match_elements<R>())
-                  result = std::move(content->template get_mutable_as<R>(0));
-                else
-                  result = fail(Errc::internal, "an actor gave another answer than it promised");
-              }
-              std::move(handler)(std::move(result));
+              if (content == nullptr)
+                std::move(handler)(Result<R>(fail(messages::from_caf(error))));
+              else if (content->template match_elements<R>())
+                std::move(handler)(Result<R>(std::move(content->template get_mutable_as<R>(0))));
+              else
+                std::move(handler)(Result<R>(
+                    fail(Errc::internal, "an actor gave another answer than it promised")));
             }
             H handler;
           };

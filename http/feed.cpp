@@ -109,7 +109,7 @@ class FeedSession : public std::enable_shared_from_this<FeedSession> {
     open_sockets().add(-1);
   }
 
-  static Task<void> run(std::shared_ptr<FeedSession> me, Request request);
+  static Task<void> run(const std::shared_ptr<FeedSession>& me, const Request& request);
   void deliver(const std::shared_ptr<const FeedEvent>& event);
   void tick(steady_clock::time_point now);
   void close(websocket::close_code code, const char* reason);
@@ -163,7 +163,7 @@ class FeedSession : public std::enable_shared_from_this<FeedSession> {
   std::size_t commands_in_second_ = 0;
 };
 
-Task<void> FeedSession::run(std::shared_ptr<FeedSession> me, Request request) {
+Task<void> FeedSession::run(const std::shared_ptr<FeedSession>& me, const Request& request) {
   auto& self = *me;
   beast::http::request<beast::http::empty_body> handshake;
   handshake.method(beast::http::verb::get);
@@ -525,8 +525,7 @@ Task<Result<Principal>> FeedHub::who(const Request& request) {
   }
   auto token = bearer_token(request.header("authorization"));
   if (!token) co_return fail(Errc::unauthenticated, "a credential or a ticket is needed");
-  std::string bearer(*token);
-  auto principal = co_await service_.authenticate(std::move(bearer));
+  auto principal = co_await service_.authenticate(*token);
   if (principal && !principal->may(Scope::read))
     co_return fail(Errc::forbidden, "this credential may not read the inbox");
   co_return principal;
@@ -569,7 +568,7 @@ Task<void> FeedHub::serve(Request request, asio::ip::tcp::socket socket, std::st
     co_return;
   }
   auto session = std::make_shared<FeedSession>(*this, std::move(socket), std::move(*principal));
-  co_await FeedSession::run(session, std::move(request));
+  co_await FeedSession::run(session, request);
 }
 
 void FeedHub::drain() {

@@ -86,7 +86,7 @@ struct IoThread::Impl {
         router(make_router(service, hub)),
         server(
             io, router, server_limits(options),
-            [this](std::string_view bearer) { return service.authenticate(std::string(bearer)); },
+            [this](std::string_view bearer) { return service.authenticate(bearer); },
             state->server) {
     service.directory = std::move(handles.directory);
     service.inbox = std::move(handles.inbox);

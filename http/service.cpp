@@ -40,7 +40,7 @@ Service::Service(Bridge& b, TenantRegistry& t, const Clock& c, std::shared_ptr<S
                  ServiceOptions o)
     : bridge(b), tenants(t), clock(c), shared(std::move(s)), options(std::move(o)) {}
 
-Task<Result<Principal>> Service::authenticate(std::string bearer) {
+Task<Result<Principal>> Service::authenticate(std::string_view bearer) {
   auto parts = split_api_key(bearer);
   if (!parts) co_return fail(parts.error());
   ApiKeyPtr key;
@@ -80,7 +80,7 @@ Task<Result<TenantPtr>> Service::tenant(TenantId id) {
   co_return *found;
 }
 
-Task<Result<TenantPtr>> Service::tenant_of_endpoint(std::string endpoint) {
+Task<Result<TenantPtr>> Service::tenant_of_endpoint(const std::string& endpoint) {
   if (auto there = tenants.find_by_endpoint(endpoint)) co_return there;
   GetTenant query{{}, endpoint};
   auto found = co_await read(std::move(query));
@@ -128,11 +128,12 @@ Error Service::overloaded() const {
   return {Errc::overloaded, "too many requests are in flight; try again later", {}};
 }
 
-Task<Response> Service::once(Request& request, std::function<Task<Response>(Idempotency)> work) {
+Task<Response> Service::once(Request& request, const Work& work) {
   std::string key(request.header("idempotency-key"));
   bool given = std::any_of(request.headers.begin(), request.headers.end(),
                            [](auto& h) { return h.first == "idempotency-key"; });
-  if (!given) co_return co_await work(Idempotency{});
+  Idempotency idempotency;
+  if (!given) co_return co_await work(idempotency);
   bool visible = !key.empty() && key.size() <= 255 &&
                  std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!visible) {
@@ -141,8 +142,9 @@ Task<Response> Service::once(Request& request, std::function<Task<Response>(Idem
     co_return problem(error, request);
   }
   auto sum = crypto::sha256(request.method + "\n" + request.path + "\n" + request.body);
-  Idempotency idempotency{key,
-                          crypto::to_hex({reinterpret_cast<const char*>(sum.data()), sum.size()})};
+  idempotency.key = key;
+  idempotency.request_hash =
+      crypto::to_hex({reinterpret_cast<const char*>(sum.data()), sum.size()});
   std::pair<TenantId, std::string> mine{request.principal->tenant_id, key};
   {
     std::lock_guard lock(shared->mutex);
@@ -173,7 +175,7 @@ Task<Response> Service::once(Request& request, std::function<Task<Response>(Idem
     response.headers.emplace_back("Idempotent-Replayed", "true");
     co_return response;
   }
-  co_return co_await work(std::move(idempotency));
+  co_return co_await work(idempotency);
 }
 
 Result<void> only_query(const Request& request, std::initializer_list<std::string_view> names) {

@@ -70,10 +70,11 @@ class Service {
   }
 
   /// "Bearer" token -> who. errors: unauthenticated, unavailable
-  Task<Result<Principal>> authenticate(std::string bearer);
+  /// bearer: lives until the answer.
+  Task<Result<Principal>> authenticate(std::string_view bearer);
   /// The published snapshot, loaded if need be. errors: not_found, unavailable
   Task<Result<messages::TenantPtr>> tenant(TenantId id);
-  Task<Result<messages::TenantPtr>> tenant_of_endpoint(std::string endpoint);
+  Task<Result<messages::TenantPtr>> tenant_of_endpoint(const std::string& endpoint);
   /// The integration's decoder; built once for each of its versions.
   Result<std::shared_ptr<const providers::ChannelCodec>> codec(const domain::Integration& i);
 
@@ -97,8 +98,10 @@ class Service {
   Error overloaded() const;
 
   /// Runs a creating POST under its Idempotency-Key: replays, refuses, or runs `work` with the key.
-  Task<Response> once(Request& request,
-                      std::function<Task<Response>(messages::Idempotency)> work);
+  /// Arguments are references to what outlives the call: g++ 12 destroys by-value arguments of a
+  /// coroutine twice if they stand in a co_await expression (Asio issues 858 and 1007).
+  using Work = std::function<Task<Response>(const messages::Idempotency&)>;
+  Task<Response> once(Request& request, const Work& work);
 
  private:
   friend class Admission;

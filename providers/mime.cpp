@@ -14,6 +14,7 @@ namespace sara::providers::mime {
 namespace {
 
 constexpr std::size_t form_parts_max = 1000;
+constexpr std::size_t header_bytes_max = 16 * 1024;
 constexpr std::size_t part_headers_bytes_max = 16 * 1024;
 
 struct Unref {
@@ -332,8 +333,7 @@ std::string header_value(std::string_view headers, std::string_view name) {
 
 std::string decode_header(std::string_view value) {
   start_gmime();
-  if (value.empty()) return {};
-  std::string in = text::to_utf8(clean(value), "");
+  std::string in = text::to_utf8(clean(value.substr(0, header_bytes_max)), "");
   if (in.find("=?") != std::string::npos) {
     const GText decoded(g_mime_utils_header_decode_text(nullptr, in.c_str()));
     in = text::to_utf8(to_string(decoded.get()), "utf-8");
@@ -345,7 +345,6 @@ std::string decode_header(std::string_view value) {
 
 std::optional<Mailbox> first_mailbox(std::string_view header) {
   start_gmime();
-  constexpr std::size_t header_bytes_max = 16 * 1024;
   const std::string in = text::to_utf8(clean(header.substr(0, header_bytes_max)), "");
   const Owned<InternetAddressList> list(internet_address_list_parse(nullptr, in.c_str()));
   for (int i = 0; list && i < internet_address_list_length(list.get()); ++i) {

@@ -35,7 +35,8 @@ Result<Mail> parse_mail(std::string_view bytes);
 
 /// The unfolded value of the first header of that name in a header block, or "".
 std::string header_value(std::string_view headers, std::string_view name);
-/// A header's text with RFC 2047 encoded words decoded; always UTF-8, on one line.
+/// A header's text with RFC 2047 encoded words decoded; always UTF-8, on one line. At most 16 KiB
+/// of it are read.
 std::string decode_header(std::string_view value);
 
 struct Mailbox {

@@ -128,7 +128,7 @@ bool hub_signature_matches(std::span<const crypto::HmacKey> keys, std::string_vi
 }
 
 Result<json::Document> parse_signed_json(std::string_view body) {
-  return json::parse(body, {.depth_max = 32, .members_max = 4'000'000, .any_string = true});
+  return json::parse(body, {.depth_max = 32, .members_max = 200'000, .any_string = true});
 }
 
 std::string clean(std::string_view text) {

@@ -41,8 +41,12 @@ std::string attachment_kind(std::string_view media_type);
 bool hub_signature_matches(std::span<const crypto::HmacKey> keys, std::string_view header,
                            std::string_view body);
 
-/// What a webhook's JSON may ask for: it is signed and its size is bounded by the edge, so only
-/// depth and form are held against it.
+/// More events than any provider puts into one request (SendGrid fills 768 KB, Meta sends up to
+/// 1000 changes). A body with more is set aside whole: each event costs far more than its bytes.
+constexpr std::size_t events_max = 10'000;
+
+/// JSON with room for the largest real batches. Half surrogates and U+0000 pass here, because one
+/// odd string must not spoil a signed batch.
 Result<json::Document> parse_signed_json(std::string_view body);
 
 /// The text without U+0000, which Postgres cannot store.

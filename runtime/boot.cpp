@@ -32,6 +32,7 @@ namespace {
 constexpr auto supervise_every = std::chrono::milliseconds(500);
 constexpr auto actors_patience = std::chrono::seconds(5);
 constexpr unsigned stop_patience_s = 15;
+constexpr Millis callback_timeout{10'000};
 
 struct ActorConfig : caf::actor_system_config {
   explicit ActorConfig(const ActorsConfig& c) {
@@ -143,7 +144,8 @@ class Actors {
       context_.writers.push_back(system.spawn<caf::detached>(actors::persistence, options));
     }
     context_.directory = system.spawn(directory, &context_);
-    outbound_ = system.spawn<caf::detached>(outbound);
+    // CAF 0.17.6 dereferences a null pointer where a function actor takes no argument.
+    outbound_ = system.spawn<caf::detached>(outbound, callback_timeout);
     sandbox_ = system.spawn(actors::sandbox, &context_, outbound_);
     actors::DeliveryOptions delivery;
     delivery.sandbox = sandbox_;

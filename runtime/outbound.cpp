@@ -7,14 +7,14 @@ namespace sara::runtime {
 
 using namespace messages;
 
-outbound_actor::behavior_type outbound(outbound_actor::pointer) {
+outbound_actor::behavior_type outbound(outbound_actor::pointer, Millis timeout) {
   auto client = std::make_shared<http::Client>();
   return {
-      [client](const PostCallback& m) {
+      [client, timeout](const PostCallback& m) {
         auto answer = client->send("POST", m.url,
                                    {"Content-Type: application/json",
                                     "X-Sandbox-Signature: " + m.signature},
-                                   m.body, Millis{10'000});
+                                   m.body, timeout);
         return CallbackPosted{answer ? answer->status : 0};
       },
   };

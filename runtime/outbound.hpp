@@ -5,6 +5,7 @@
 
 namespace sara::runtime {
 
-messages::outbound_actor::behavior_type outbound(messages::outbound_actor::pointer self);
+messages::outbound_actor::behavior_type outbound(messages::outbound_actor::pointer self,
+                                                 Millis timeout);
 
 }  // namespace sara::runtime

@@ -57,7 +57,7 @@ Result<Contact> parse_contact(const Request& r) {
   return contact;
 }
 
-Task<Response> create_once(Service& s, Request& r, Idempotency idempotency) {
+Task<Response> create_once(Service& s, Request& r, const Idempotency& idempotency) {
   auto parsed = parse_contact(r);
   if (!parsed) co_return problem(parsed.error(), r);
   auto change = std::make_shared<RegistryChange>();
@@ -93,8 +93,8 @@ Task<Response> create_once(Service& s, Request& r, Idempotency idempotency) {
 Task<Response> create(Service& s, Request& r) {
   auto admission = s.admit(r.principal->tenant_id);
   if (!admission) co_return problem(s.overloaded(), r);
-  std::function<Task<Response>(Idempotency)> work = [&s, &r](Idempotency idempotency) {
-    return create_once(s, r, std::move(idempotency));
+  Service::Work work = [&s, &r](const Idempotency& idempotency) {
+    return create_once(s, r, idempotency);
   };
   co_return co_await s.once(r, work);
 }

@@ -132,7 +132,7 @@ Task<Response> list_messages(Service& s, Request& r) {
   co_return response;
 }
 
-Task<Response> send_once(Service& s, Request& r, Idempotency idempotency) {
+Task<Response> send_once(Service& s, Request& r, const Idempotency& idempotency) {
   auto doc = json::parse(r.body);
   if (!doc) co_return problem(doc.error(), r);
   auto reply = parse_reply(doc->root(), "");
@@ -142,7 +142,7 @@ Task<Response> send_once(Service& s, Request& r, Idempotency idempotency) {
   // The conversation chooses the integration from the published snapshot.
   auto tenant = co_await s.tenant(r.principal->tenant_id);
   if (!tenant) co_return problem(tenant.error(), r);
-  SendReply command{r.principal->tenant_id, *id, std::move(*reply), std::move(idempotency)};
+  SendReply command{r.principal->tenant_id, *id, std::move(*reply), idempotency};
   auto answer = co_await s.bridge.ask(s.directory, s.options.write_deadline, std::move(command));
   if (!answer) {
     auto& error = answer.error();
@@ -154,13 +154,13 @@ Task<Response> send_once(Service& s, Request& r, Idempotency idempotency) {
 Task<Response> send_message(Service& s, Request& r) {
   auto admission = s.admit(r.principal->tenant_id);
   if (!admission) co_return problem(s.overloaded(), r);
-  std::function<Task<Response>(Idempotency)> work = [&s, &r](Idempotency idempotency) {
-    return send_once(s, r, std::move(idempotency));
+  Service::Work work = [&s, &r](const Idempotency& idempotency) {
+    return send_once(s, r, idempotency);
   };
   co_return co_await s.once(r, work);
 }
 
-Task<Response> open_once(Service& s, Request& r, Idempotency idempotency) {
+Task<Response> open_once(Service& s, Request& r, const Idempotency& idempotency) {
   auto doc = object_body(r, {"contact_id", "message"});
   if (!doc) co_return problem(doc.error(), r);
   auto text = string_member(doc->root(), "contact_id", 100, true);
@@ -170,7 +170,7 @@ Task<Response> open_once(Service& s, Request& r, Idempotency idempotency) {
   OpenConversation command;
   command.tenant_id = r.principal->tenant_id;
   command.contact_id = *contact;
-  command.idempotency = std::move(idempotency);
+  command.idempotency = idempotency;
   auto message = doc->root()["message"];
   if (message.exists() && !message.is_null()) {
     auto reply = parse_reply(message, "/message");
@@ -192,8 +192,8 @@ Task<Response> open_once(Service& s, Request& r, Idempotency idempotency) {
 Task<Response> open(Service& s, Request& r) {
   auto admission = s.admit(r.principal->tenant_id);
   if (!admission) co_return problem(s.overloaded(), r);
-  std::function<Task<Response>(Idempotency)> work = [&s, &r](Idempotency idempotency) {
-    return open_once(s, r, std::move(idempotency));
+  Service::Work work = [&s, &r](const Idempotency& idempotency) {
+    return open_once(s, r, idempotency);
   };
   co_return co_await s.once(r, work);
 }

@@ -154,12 +154,12 @@ Result<void> check_usable(const Integration& i) {
 }
 
 /// Writes an integration and publishes the tenant anew, so that its webhook works at once.
-Task<Result<void>> save(Service& s, Integration i, IdempotencyRecord record) {
+Task<Result<void>> save(Service& s, const Integration& i, const IdempotencyRecord& record) {
   auto change = std::make_shared<RegistryChange>();
   change->kind = RegistryChange::Kind::save_integration;
   change->tenant_id = i.tenant_id;
-  change->integration = std::move(i);
-  change->idempotency = std::move(record);
+  change->integration = i;
+  change->idempotency = record;
   TenantId tenant = change->tenant_id;
   RegistryChangePtr command = std::move(change);
   auto saved = co_await s.bridge.ask(s.writer_of(tenant), s.options.write_deadline,
@@ -200,7 +200,7 @@ Result<Integration> parse_new(Service& s, const Request& r) {
   return i;
 }
 
-Task<Response> create_once(Service& s, Request& r, Idempotency idempotency) {
+Task<Response> create_once(Service& s, Request& r, const Idempotency& idempotency) {
   auto parsed = parse_new(s, r);
   if (!parsed) co_return problem(parsed.error(), r);
   Integration i = std::move(*parsed);
@@ -218,7 +218,7 @@ Task<Response> create_once(Service& s, Request& r, Idempotency idempotency) {
   IdempotencyRecord record{idempotency.key, idempotency.request_hash, 201, render(s, i)};
   auto response = shown(s, i, 201);
   response.headers.emplace_back("Location", "/api/v1/integrations/" + sara::to_string(i.id));
-  auto saved = co_await save(s, std::move(i), std::move(record));
+  auto saved = co_await save(s, i, record);
   if (!saved) co_return problem(saved.error(), r);
   co_return response;
 }
@@ -226,8 +226,8 @@ Task<Response> create_once(Service& s, Request& r, Idempotency idempotency) {
 Task<Response> create(Service& s, Request& r) {
   auto admission = s.admit(r.principal->tenant_id);
   if (!admission) co_return problem(s.overloaded(), r);
-  std::function<Task<Response>(Idempotency)> work = [&s, &r](Idempotency idempotency) {
-    return create_once(s, r, std::move(idempotency));
+  Service::Work work = [&s, &r](const Idempotency& idempotency) {
+    return create_once(s, r, idempotency);
   };
   co_return co_await s.once(r, work);
 }
@@ -330,7 +330,8 @@ Task<Response> change(Service& s, Request& r) {
   i.updated_at = s.clock.now();
   ++i.version;
   auto response = shown(s, i, 200);
-  auto saved = co_await save(s, std::move(i), {});
+  IdempotencyRecord none;
+  auto saved = co_await save(s, i, none);
   if (!saved) co_return problem(saved.error(), r);
   co_return response;
 }

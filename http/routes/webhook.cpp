@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/metric.hpp"
+#include "base/text.hpp"
 #include "http/routes/routes.hpp"
 
 namespace sara::http {
@@ -61,7 +62,7 @@ void start(Service& s, const BatchPtr& batch, Command command, KeptEvent otherwi
 /// Hands every event to whoever owns it and waits until all are committed.
 /// errors: unavailable, overloaded - the provider should send the request again
 Task<Result<void>> apply(Service& s, const Integration& integration,
-                         std::vector<WebhookEvent> events) {
+                         std::vector<WebhookEvent>& events) {
   auto tenant = integration.tenant_id;
   // The usual case, one message, takes the short way.
   if (events.size() == 1 && std::holds_alternative<Inbound>(events[0].what)) {
@@ -167,7 +168,7 @@ Task<Response> receive(Service& s, Request& r) {
   request.query = r.raw_query;
   request.content_type = r.header("content-type");
   request.body = r.body;
-  request.header = [&r](std::string_view name) { return r.header(name); };
+  request.header = [&r](std::string_view name) { return r.header(text::lower_ascii(name)); };
   if (r.method == "GET" && r.query_value("MessageSid") == std::nullopt) {
     auto answer = (*codec)->handshake(request);
     if (!answer) co_return problem(answer.error(), r);
@@ -186,8 +187,7 @@ Task<Response> receive(Service& s, Request& r) {
     co_return problem(events.error(), r);
   }
   // The snapshot (and the integration in it) is held by `tenant` until the commit.
-  std::vector<WebhookEvent> list = std::move(*events);
-  auto applied = co_await apply(s, *integration, std::move(list));
+  auto applied = co_await apply(s, *integration, *events);
   if (!applied) {
     shed.add();
     co_return problem(applied.error(), r);

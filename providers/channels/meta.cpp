@@ -41,6 +41,10 @@ std::vector<std::string_view> raws_of(std::string_view object, std::string_view 
   return json::raw_elements(json::raw_member(object, key));
 }
 
+bool has_room(const std::vector<WebhookEvent>& events) {
+  return events.size() <= events_max;
+}
+
 /// Where an item was found: what its raw form is wrapped in and whom it belongs to.
 struct Place {
   Channel channel;
@@ -204,7 +208,7 @@ void decode_delivery(std::vector<WebhookEvent>& out, const Place& place, Ref ite
     writer.end_object().end_object();
   }
   head.resize(head.size() - 2);
-  for (std::size_t i = 0; i < mids.size() && i < raw_mids.size(); ++i) {
+  for (std::size_t i = 0; i < mids.size() && i < raw_mids.size() && has_room(out); ++i) {
     const std::string one = head + "," + listed("mids", raw_mids[i]) + "}}";
     auto& event = out.emplace_back(make_event(wrap(place, listed(list, one))));
     decode_seen(event, place, item, text_of(mids.at(i)), MessageStatus::delivered, "delivery");
@@ -408,7 +412,7 @@ void decode_whatsapp(std::vector<WebhookEvent>& out, const Place& place, const C
     const bool echo = list == std::string_view("message_echoes");
     const auto messages = change.value[list];
     const auto raws = raws_of(change.raw, list);
-    for (std::size_t i = 0; i < messages.size() && i < raws.size(); ++i) {
+    for (std::size_t i = 0; i < messages.size() && i < raws.size() && has_room(out); ++i) {
       const auto message = messages.at(i);
       const Person person = echo ? person_of(change.value, message, "to", "to_user_id")
                                  : person_of(change.value, message, "from", "from_user_id");
@@ -426,7 +430,7 @@ void decode_whatsapp(std::vector<WebhookEvent>& out, const Place& place, const C
   }
   const auto statuses = change.value["statuses"];
   const auto raws = raws_of(change.raw, "statuses");
-  for (std::size_t i = 0; i < statuses.size() && i < raws.size(); ++i) {
+  for (std::size_t i = 0; i < statuses.size() && i < raws.size() && has_room(out); ++i) {
     auto& event = out.emplace_back(make_event(wrap_change(place, change, "statuses", raws[i], {})));
     if (place.foreign) {
       event.what = domain::Unusable{"foreign account " + word(place.account)};
@@ -438,7 +442,7 @@ void decode_whatsapp(std::vector<WebhookEvent>& out, const Place& place, const C
 
 class Meta : public ChannelCodec {
  public:
-  Meta(const Fields& credentials)
+  explicit Meta(const Fields& credentials)
       : verify_token_(field(credentials, "verify_token")),
         page_id_(field(credentials, "page_id")),
         instagram_account_id_(field(credentials, "instagram_account_id")),
@@ -458,6 +462,7 @@ class Meta : public ChannelCodec {
     const auto document = parse_signed_json(request.body);
     if (!document) return unusable(Letter::meta, document.error().detail, request.body);
     auto events = decode(document->root(), request.body);
+    if (!has_room(events)) return unusable(Letter::meta, "too many events", request.body);
     if (events.size() == 1) events.front().raw = request.body;
     for (auto& event : events) seal_key(Letter::meta, event);
     return events;
@@ -500,7 +505,7 @@ class Meta : public ChannelCodec {
     }
     std::vector<WebhookEvent> out;
     const auto raws = raws_of(body, "entry");
-    for (std::size_t i = 0; i < entries.size() && i < raws.size(); ++i)
+    for (std::size_t i = 0; i < entries.size() && i < raws.size() && has_room(out); ++i)
       decode_entry(out, place, entries.at(i), raws[i]);
     return out;
   }
@@ -516,12 +521,12 @@ class Meta : public ChannelCodec {
     for (const char* list : {"messaging", "standby"}) {
       const auto items = entry[list];
       const auto item_raws = raws_of(raw, list);
-      for (std::size_t i = 0; i < items.size() && i < item_raws.size(); ++i)
+      for (std::size_t i = 0; i < items.size() && i < item_raws.size() && has_room(out); ++i)
         decode_messaging(out, place, items.at(i), item_raws[i], list);
     }
     const auto changes = entry["changes"];
     const auto change_raws = raws_of(raw, "changes");
-    for (std::size_t i = 0; i < changes.size() && i < change_raws.size(); ++i)
+    for (std::size_t i = 0; i < changes.size() && i < change_raws.size() && has_room(out); ++i)
       decode_change(out, place, changes.at(i), change_raws[i]);
     if (out.size() != before) return;
     // Neither list holds anything: kept whole if it may be something new, else of no use.

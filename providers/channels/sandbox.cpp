@@ -82,7 +82,7 @@ void decode_message(WebhookEvent& event, json::Ref in) {
 
 class Sandbox : public ChannelCodec {
  public:
-  Sandbox(const Fields& credentials) {
+  explicit Sandbox(const Fields& credentials) {
     keys_.emplace_back(crypto::HmacKey::Hash::sha256, field(credentials, "secret"));
   }
 
@@ -97,6 +97,8 @@ class Sandbox : public ChannelCodec {
     if (!document) return unusable(Letter::sandbox, document.error().detail, request.body);
     const auto events = document->root()["events"];
     if (!events.is_array()) return unusable(Letter::sandbox, "no list of events", request.body);
+    if (events.size() > events_max)
+      return unusable(Letter::sandbox, "too many events", request.body);
     const auto raws = json::raw_elements(json::raw_member(request.body, "events"));
     std::vector<WebhookEvent> out;
     out.reserve(events.size());

@@ -302,6 +302,7 @@ class SendGrid : public ChannelCodec {
     if (!document) return unusable(Letter::sendgrid, document.error().detail, body);
     const auto root = document->root();
     if (!root.is_array()) return unusable(Letter::sendgrid, "not a list of events", body);
+    if (root.size() > events_max) return unusable(Letter::sendgrid, "too many events", body);
     const auto raws = json::raw_elements(body);
     std::vector<WebhookEvent> out;
     out.reserve(root.size());

@@ -95,6 +95,17 @@ TEST_CASE("json: only strict JSON is read") {
   }
 }
 
+TEST_CASE("json: a control character in a string must be escaped, wherever it stands") {
+  for (int c = 1; c < 0x20; ++c) {
+    for (std::size_t at = 0; at < 40; ++at) {
+      std::string text(40, 'a');
+      text[at] = static_cast<char>(c);
+      CHECK(verdict("[\"" + text + "\"]") == "malformed");
+      CHECK(verdict("{\"" + text + "\":1}") == "malformed");
+    }
+  }
+}
+
 TEST_CASE("json: a signed webhook may ask for more") {
   const json::Limits wide{.depth_max = 32, .members_max = 1'000'000, .any_string = true};
   const auto many = json::parse("[" + repeated("1,", 20'000) + "1]", wide);

@@ -432,6 +432,15 @@ TEST_CASE("meta: times come as text, seconds or milliseconds") {
   }
 }
 
+TEST_CASE("meta: more events than can be are set aside whole") {
+  std::string items;
+  for (int i = 0; i < 10'001; ++i) items += i ? ",{}" : "{}";
+  CHECK(told(messaging(items)) == "unusable too many events");
+  CHECK(receive(codec(), sent(messaging(items.substr(3))))->size() == 10'000);
+  CHECK(told(messaging(items + "," + page_item(R"("delivery":{"mids":[1,2,3]})"))) ==
+        "unusable too many events");
+}
+
 TEST_CASE("meta: a small body cannot unfold into a large one") {
   // What every item shares is short, or it is left out.
   const std::string long_id(100'000, '9');

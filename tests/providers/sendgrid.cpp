@@ -273,6 +273,9 @@ TEST_CASE("sendgrid: signed but unreadable is kept whole") {
     CHECK(received->front().dedupe_key.starts_with("s/#"));
   }
   CHECK(told("[]").empty());
+  std::string many = "[1";
+  for (int i = 0; i < 10'000; ++i) many += ",1";
+  CHECK(told(many + "]") == "unusable too many events");
   Sent text = batch("[]");
   text.content_type = "text/plain";
   CHECK(story(receive(plain_codec(), text)) == "unsupported_media");

@@ -212,6 +212,7 @@ TEST_CASE("twilio: what cannot be verified is refused") {
   CHECK(refusal("Body=%zz", form_type) == "malformed");
   CHECK(refusal("Body=\xE9", form_type) == "malformed");
   CHECK(refusal("Body=a", form_type) == "bad_signature");
+  CHECK(refusal(std::string(5000, '&'), form_type) == "malformed");
   CHECK(refusal("", form_type) == "bad_signature");
   CHECK(refusal("Body=a", form_type + ";charset=iso-8859-1") == "unsupported_media");
   CHECK(refusal("Body=a", "text/plain") == "unsupported_media");
