@@ -177,7 +177,7 @@ asio::awaitable<void> Session::run() {
       refuse(timed_out_ ? Problem::request_timeout : Problem::bad_request,
              timed_out_ ? "" : "The request ended before its head did.", true);
     }
-    if (good && route_->scope != Scope::open) {
+    if (good && needs_credential()) {
       auto asked = edge_->authenticate(bearer_);
       auto principal = co_await std::move(asked);
       good = permit(std::move(principal));
@@ -281,7 +281,7 @@ bool Session::check_credential_form() {
   if (authorizations_ > 1) {
     return refuse(Problem::unauthenticated, "Send one Authorization header.");
   }
-  if (route_->scope == Scope::open) return true;
+  if (!needs_credential()) return true;
   if (has_credential(request_.query)) {
     return refuse(Problem::unauthenticated,
                   "Send the credential in the Authorization header, never in the address.");
@@ -290,6 +290,12 @@ bool Session::check_credential_form() {
   if (!token || !edge_->authenticate) return refuse(Problem::unauthenticated);
   bearer_ = *token;
   return true;
+}
+
+/// A handshake's handler authenticates by itself: browsers cannot set the Authorization header.
+bool Session::needs_credential() const {
+  if (route_->scope == Scope::open) return false;
+  return !route_->upgrade || judge_handshake(request_, upgrade_);
 }
 
 bool Session::permit(Result<Principal> principal) {

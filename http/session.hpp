@@ -59,6 +59,7 @@ class Session {
   bool open_request();
   void fill_request(const Head& head);
   bool check_credential_form();
+  bool needs_credential() const;
   bool permit(Result<Principal> principal);
   bool admit_upgrade();
   bool admit_body();

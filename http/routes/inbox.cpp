@@ -23,7 +23,8 @@ void mount_inbox(Router& router, Service& s, FeedHub& hub) {
   router.websocket("/api/v1/inbox/live",
                    [&hub](Request r, boost::asio::ip::tcp::socket socket, std::string leftover) {
                      return hub.serve(std::move(r), std::move(socket), std::move(leftover));
-                   });
+                   },
+                   Scope::read);
   router.post("/api/v1/inbox/live/tickets", Scope::read, Body::none,
               [&hub](Request& r) { return ticket(hub, r); });
 }

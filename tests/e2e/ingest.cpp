@@ -159,7 +159,7 @@ TEST_CASE("ingest: a signature that is missing, wrong or stale is 401 and stores
   const std::string stamp = "X-Twilio-Email-Event-Webhook-Timestamp";
   const std::string sign = "X-Twilio-Email-Event-Webhook-Signature";
   struct {
-    const char* what;
+    std::string what;
     Ask ask;
   } cases[] = {
       {"twilio missing", with_header(sms, "X-Twilio-Signature", "")},
@@ -322,7 +322,7 @@ TEST_CASE("ingest: signed but unreadable is kept and answered 200, once however 
   for (int i = 0; i < 40; ++i) deep += "[";
   for (int i = 0; i < 40; ++i) deep += "]";
   struct {
-    const char* what;
+    std::string what;
     Ask ask;
   } cases[] = {
       {"meta not JSON", meta.signed_body("hello")},
