@@ -31,6 +31,7 @@ struct Waiting {
 
 constexpr std::size_t commands_per_set_max = 64;
 constexpr std::size_t recent_keys_max = 16;
+constexpr auto unmatched_wait = std::chrono::hours{24};
 
 const std::string& key_of(const Command& command) {
   static const std::string none;
@@ -360,9 +361,17 @@ struct Desk : std::enable_shared_from_this<Desk> {
               desk->flush();
             },
             [](const caf::error&) {
-              // Recovery applies what stays behind at the next start.
+              // The next activation looks again.
               log::warn("conversation.unmatched_not_read");
             });
+  }
+
+  /// A crash may have come between a message's record and its waiting statuses.
+  void look_for_unmatched() {
+    auto since = context->clock->now() - unmatched_wait;
+    for (auto& delivery : committed.outstanding)
+      if (!delivery.provider_message_id.empty() && delivery.sent_at > since)
+        apply_unmatched(delivery);
   }
 
   const Delivery* outstanding_with(Provider provider, const std::string& id) const {
@@ -444,6 +453,7 @@ conversation_actor::behavior_type conversation(conversation_actor::pointer self,
                                                std::shared_ptr<const Thread> thread) {
   auto desk = std::make_shared<Desk>(self, context, tenant, *thread);
   desk->arm_idle_timer();
+  desk->look_for_unmatched();
   return {
       [desk](ReceiveInbound& m) { return desk->accept<InboundReceived>(m); },
       [desk](ApplyReport& m) { return desk->accept<Applied>(m); },

@@ -132,8 +132,9 @@ query_actor::behavior_type query(query_actor::pointer, std::string url,
       [db](const ListFailures& q) {
         return share<Entries>(storage::list_failures(*db, q.tenant_id, q.before, q.limit));
       },
-      [db](const FindIdempotency& q) {
-        return share_or_null<IdempotencyPtr>(storage::find_idempotency(*db, q.tenant_id, q.key));
+      [db, clock](const FindIdempotency& q) {
+        return share_or_null<IdempotencyPtr>(
+            storage::find_idempotency(*db, q.tenant_id, q.key, clock->now()));
       },
       [db, clock](const FindApiKey& q) -> caf::result<ApiKeyPtr> {
         auto row = storage::find_api_key(*db, q.id, clock->now());

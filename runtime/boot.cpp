@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <caf/all.hpp>
 #include <csignal>
 #include <cstdio>
@@ -21,6 +22,7 @@
 #include "runtime/outbound.hpp"
 #include "runtime/private_postgres.hpp"
 #include "runtime/secret_key.hpp"
+#include "runtime/supervisor.hpp"
 #include "storage/migration.hpp"
 
 namespace sara::runtime {
@@ -33,6 +35,7 @@ constexpr auto supervise_every = std::chrono::milliseconds(500);
 constexpr auto actors_patience = std::chrono::seconds(5);
 constexpr unsigned stop_patience_s = 15;
 constexpr Millis callback_timeout{10'000};
+std::atomic<bool> lost_an_actor{false};
 
 struct ActorConfig : caf::actor_system_config {
   explicit ActorConfig(const ActorsConfig& c) {
@@ -153,6 +156,7 @@ class Actors {
     delivery.sandbox = sandbox_;
     delivery.attempts_max = config.outbox.attempts_max;
     context_.delivery = system.spawn(actors::delivery, &context_, delivery);
+    watch();
   }
 
   actors::Context& context() { return context_; }
@@ -185,6 +189,9 @@ class Actors {
 
   /// Nothing new comes any more: finish what was accepted, flush, quit.
   void stop() {
+    // From here on they end because they are asked to.
+    end(supervisor_);
+    supervisor_ = nullptr;
     self_->send(context_.delivery, Drain{true});
     self_->send(context_.directory, Drain{true});
     wait_for(context_.directory);
@@ -203,6 +210,25 @@ class Actors {
   }
 
  private:
+  void watch() {
+    std::vector<Watched> watched;
+    auto add = [&](const char* name, const auto& handle) {
+      watched.push_back({name, handle.address()});
+    };
+    for (auto& writer : context_.writers) add("persistence", writer);
+    for (auto& reader : context_.readers) add("query", reader);
+    add("directory", context_.directory);
+    add("delivery", context_.delivery);
+    add("inbox", inbox_);
+    add("sandbox", sandbox_);
+    add("outbound", outbound_);
+    auto on_loss = [](const std::string&) {
+      lost_an_actor = true;
+      kill(getpid(), SIGTERM);
+    };
+    supervisor_ = system_.spawn(supervisor, std::move(watched), std::move(on_loss));
+  }
+
   template <class Answer, class Query>
   Result<Answer> ask(Query query) {
     Result<Answer> result = fail(Errc::unavailable, "no answer");
@@ -233,6 +259,7 @@ class Actors {
   inbox_actor inbox_;
   outbound_actor outbound_;
   sandbox_actor sandbox_;
+  caf::actor supervisor_;
 };
 
 /// Waits for a stop signal; meanwhile keeps the private Postgres alive.
@@ -349,7 +376,7 @@ int serve(const LoadedConfig& loaded) {
     if (!stopped) log::warn("postgres.still_stopping", {{"detail", stopped.error().detail}});
   }
   log::info("server.stopped");
-  return 0;
+  return lost_an_actor ? 1 : 0;
 }
 
 }  // namespace sara::runtime

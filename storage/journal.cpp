@@ -27,7 +27,8 @@ const Query find_keys{"journal.find_keys", R"sql(
 
 const Query find_idempotency_keys{"journal.find_idempotency_keys", R"sql(
   SELECT i.t, i.k FROM unnest($1::uuid[], $2::text[]) AS i(t, k)
-  WHERE EXISTS (SELECT 1 FROM idempotency d WHERE d.tenant_id = i.t AND d.key = i.k))sql"};
+  WHERE EXISTS (SELECT 1 FROM idempotency d WHERE d.tenant_id = i.t AND d.key = i.k
+                AND d.created_at_ms > $3))sql"};
 
 const Query append{"journal.append", R"sql(
   INSERT INTO journal (tenant_id, seq, at_ms, conversation_id, integration_id, subject_seq, unread,
@@ -57,11 +58,17 @@ const Query put_idempotency_rows{"journal.put_idempotency", R"sql(
   INSERT INTO idempotency (tenant_id, key, request_hash, status, body, created_at_ms)
   SELECT t, k, decode(h, 'hex'), s, b, a
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bigint[])
-    AS i(t, k, h, s, b, a))sql"};
+    AS i(t, k, h, s, b, a)
+  ON CONFLICT (tenant_id, key) DO UPDATE SET request_hash = excluded.request_hash,
+    status = excluded.status, body = excluded.body, created_at_ms = excluded.created_at_ms)sql"};
+
+/// What nobody may ask for any more goes when something new comes.
+const Query prune_idempotency{"journal.prune_idempotency", R"sql(
+  DELETE FROM idempotency WHERE tenant_id = ANY ($1::uuid[]) AND created_at_ms < $2)sql"};
 
 const Query get_idempotency{"journal.get_idempotency", R"sql(
   SELECT encode(request_hash, 'hex'), status, body FROM idempotency
-  WHERE tenant_id = $1 AND key = $2)sql"};
+  WHERE tenant_id = $1 AND key = $2 AND created_at_ms > $3)sql"};
 
 const Query one_entry{"journal.one_entry", R"sql(
   SELECT conversation_id, at_ms, dedupe_key FROM journal WHERE tenant_id = $1 AND seq = $2)sql"};
@@ -94,6 +101,7 @@ const std::string failures_sql = std::string("SELECT ") + journal_columns + R"sq
 const Query failures{"journal.failures", failures_sql.c_str()};
 
 constexpr std::size_t tenants_remembered_max = 100'000;
+constexpr auto idempotency_kept = std::chrono::hours{24};
 constexpr Sequence no_limit = INT64_MAX;
 
 using TenantKey = std::pair<TenantId, std::string>;
@@ -143,8 +151,10 @@ struct JournalColumns {
   }
 };
 
+/// more: what else the statement binds
+template <class... More>
 std::set<TenantKey> keys_there(Connection& db, const Query& query,
-                               const std::vector<TenantKey>& wanted) {
+                               const std::vector<TenantKey>& wanted, const More&... more) {
   std::set<TenantKey> found;
   if (wanted.empty()) return found;
   Array tenants, keys;
@@ -152,7 +162,7 @@ std::set<TenantKey> keys_there(Connection& db, const Query& query,
     tenants.add(tenant);
     keys.add(std::string_view(key));
   }
-  for (auto row : db.run(query, tenants.str(), keys.str()))
+  for (auto row : db.run(query, tenants.str(), keys.str(), more...))
     found.emplace(TenantId{to_uuid(row[0])}, row[1].c_str());
   return found;
 }
@@ -283,7 +293,8 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
         idempotency_keys.emplace_back(set->tenant_id, set->idempotency.key);
     }
     auto there = keys_there(db_, find_keys, keys);
-    auto answered = keys_there(db_, find_idempotency_keys, idempotency_keys);
+    auto answered = keys_there(db_, find_idempotency_keys, idempotency_keys,
+                               to_millis(now - idempotency_kept));
     auto known_messages = find_known_messages(db_, waiting);
     std::set<TenantKey> in_group;
 
@@ -359,9 +370,11 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
     if (!erased_seq.empty()) db_.run(erase_content, erased_tenant.str(), erased_seq.str());
-    if (!ik_key.empty())
+    if (!ik_key.empty()) {
+      db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),
               ik_body.str(), ik_at.str());
+    }
 
     if (events == nullptr) return;
     for (std::size_t i = 0; i < sets.size(); ++i) {
@@ -515,10 +528,11 @@ Result<std::vector<JournalEntry>> list_failures(Connection& db, TenantId tenant,
 }
 
 Result<IdempotencyRecord> find_idempotency(Connection& db, TenantId tenant,
-                                           const std::string& key) {
+                                           const std::string& key, TimePoint now) {
   Result<IdempotencyRecord> record = fail(Errc::not_found, "no such key");
   auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
-    auto rows = db.run(get_idempotency, to_string(tenant), key);
+    auto rows = db.run(get_idempotency, to_string(tenant), key,
+                       to_millis(now - idempotency_kept));
     if (rows.empty()) return;
     record = IdempotencyRecord{key, to_string_or_empty(rows[0][0]),
                                static_cast<int>(to_int(rows[0][1])),

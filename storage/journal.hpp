@@ -68,8 +68,8 @@ Result<std::vector<domain::JournalEntry>> find_entry(Connection& db, TenantId te
 /// The dead-letter list, newest first. before 0: from the newest.
 Result<std::vector<domain::JournalEntry>> list_failures(Connection& db, TenantId tenant,
                                                         Sequence before, int limit);
-/// errors: not_found
+/// errors: not_found - never used, or more than 24 hours ago
 Result<domain::IdempotencyRecord> find_idempotency(Connection& db, TenantId tenant,
-                                                   const std::string& key);
+                                                   const std::string& key, TimePoint now);
 
 }  // namespace sara::storage

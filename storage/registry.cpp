@@ -57,7 +57,9 @@ const Query drop_integration{"integration.drop",
 
 const Query put_idempotency_row{"idempotency.put", R"sql(
   INSERT INTO idempotency (tenant_id, key, request_hash, status, body, created_at_ms)
-  VALUES ($1, $2, decode($3, 'hex'), $4, $5, $6))sql"};
+  VALUES ($1, $2, decode($3, 'hex'), $4, $5, $6)
+  ON CONFLICT (tenant_id, key) DO UPDATE SET request_hash = excluded.request_hash,
+    status = excluded.status, body = excluded.body, created_at_ms = excluded.created_at_ms)sql"};
 
 std::string hex(std::string_view bytes) { return crypto::to_hex(bytes); }
 std::string unhex(const pqxx::field& field) {

@@ -34,6 +34,7 @@ class Server {
   bool running() { return process_ && process_->running(); }
 
   std::uint16_t port() const { return port_; }
+  pid_t pid() const { return process_ ? process_->pid() : -1; }
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
   const std::string& data_dir() const { return data_dir_; }
   /// Everything it has printed and logged so far, over all its starts.
