@@ -29,6 +29,8 @@ class Server {
   void start();
   /// kill -9. The private Postgres stays.
   void kill();
+  /// kill -9 for the private Postgres: all of its processes end, the server stays.
+  void kill_postgres();
   /// SIGTERM; the exit status, or -1 if it did not stop in 20 s.
   int stop();
   bool running() { return process_ && process_->running(); }
@@ -56,6 +58,9 @@ class Server {
   std::unique_ptr<Process> process_;
   std::uint16_t port_ = 0;
 };
+
+/// The path of the program under test.
+std::string server_binary();
 
 /// The one server that ordinary tests share: started at first use, ended with the program. Each
 /// test makes tenants of its own on it.
