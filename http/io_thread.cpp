@@ -59,6 +59,8 @@ Limits server_limits(const EdgeOptions& o) {
   l.inbound_parse_bytes_max = o.inbound_parse_bytes_max;
   l.bodies_in_flight_bytes_max = o.bodies_in_flight_bytes_max;
   l.requests_per_connection_max = o.requests_per_connection_max;
+  l.requests_per_minute_max = o.requests_per_minute_max;
+  l.stranger_requests_per_15_min_max = o.stranger_requests_per_15_min_max;
   return l;
 }
 

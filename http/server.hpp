@@ -26,6 +26,8 @@ struct Limits {
   std::size_t inbound_parse_bytes_max = 32 << 20;
   std::size_t bodies_in_flight_bytes_max = 128 << 20;
   std::size_t requests_per_connection_max = 10'000;
+  std::size_t requests_per_minute_max = 0;            ///< of one API key; 0: no quota
+  std::size_t stranger_requests_per_15_min_max = 0;  ///< refused ones of one address; 0: no quota
   std::size_t pipelined_max = 16;  ///< answered in a row before other connections get a turn
   std::chrono::milliseconds body_rate_grace{5'000};
   std::size_t body_bytes_per_second_min = 1024;  ///< once the grace is over

@@ -182,6 +182,7 @@ asio::awaitable<void> Session::run() {
       auto principal = co_await std::move(asked);
       good = permit(std::move(principal));
     }
+    if (!broken) good = within_quota(good);
     good = good && (route_->upgrade ? admit_upgrade() : admit_body());
     if (takeover_) co_return;
     // A refused request's body is read over if it is small; else the connection ends.
@@ -199,6 +200,7 @@ asio::awaitable<void> Session::run() {
     const bool ours =
         answer_.close || edge_->draining || requests_ >= edge_->limits.requests_per_connection_max;
     answer_.close = ours || client_closes_;
+    if (quota_) quota_->tell(standing_, answer_);
     write_head();
     auto sent = send();
     if (sent == Sent::some) sent = co_await flush() ? Sent::all : Sent::failed;
@@ -306,6 +308,18 @@ bool Session::permit(Result<Principal> principal) {
   const bool allowed = principal->may(route_->scope);
   request_.principal = std::move(*principal);
   return allowed || refuse(Problem::forbidden);
+}
+
+/// Counts an API request against its key, or, without a good one, against the client's address.
+bool Session::within_quota(bool good) {
+  if (!route_ || !needs_credential()) return good;
+  const bool known = request_.principal.has_value();
+  if (!known && answer_.status != 401) return good;
+  quota_ = known ? edge_->shared->key_quota.get() : edge_->shared->stranger_quota.get();
+  if (!quota_) return good;
+  standing_ = quota_->take(known ? request_.principal->key_id : peer_,
+                           std::chrono::steady_clock::now());
+  return standing_.admitted ? good : refuse(Problem::rate_limited);
 }
 
 bool Session::admit_upgrade() {
@@ -459,6 +473,7 @@ void Session::next_request_id() {
   append_hex(request_.request_id, scatter(edge_->next_request_id++), 16);
   request_.params.clear();
   request_.principal.reset();
+  quota_ = nullptr;
 }
 
 void Session::write_head() {

@@ -342,7 +342,7 @@ TEST_CASE("bad input: what the connection itself says wrongly") {
     bool closes;
   } cases[] = {
       {"no request line", "hello\r\n\r\n", 400, "bad-request http-version", true},
-      {"no version", "GET /health\r\n" + host + end, 400, "bad-request http-version", true},
+      {"no version", "GET /health\r\n" + host + end, 505, "bad-request http-version", true},
       {"control in the method", std::string("G\x01T /health HTTP/1.1\r\n") + host + end, 400,
        "bad-request", true},
       {"NUL in a header", with(std::string("X-A: a\0b", 8)), 400, "bad-request", true},
