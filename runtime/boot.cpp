@@ -94,6 +94,7 @@ http::EdgeOptions edge_options(const Config& c) {
   o.requests_per_connection_max = c.limits.requests_per_connection_max;
   o.requests_per_minute_max = c.limits.requests_per_minute_max;
   o.stranger_requests_per_15_min_max = c.limits.stranger_requests_per_15_min_max;
+  o.stranger_quota_on_loopback = c.limits.stranger_quota_on_loopback != 0;
   o.in_flight_per_tenant_max = c.limits.in_flight_per_tenant_max;
   o.in_flight_max = c.limits.in_flight_max;
   o.commit_deadline = c.database.commit_deadline_ms;
