@@ -118,9 +118,11 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
       failure_ = Failure::conflict;
       return fail(Errc::unavailable, "a concurrent change won; try again");
     }
-    failure_ = Failure::other;
     // 53: no resources (disk full, too many connections); 25006: read-only.
     bool wait = state.rfind("53", 0) == 0 || state == "25006";
+    // Whatever else it was, these rows will meet it again (54: too long for an index): a group has
+    // to be split, or one tenant's bad row fails everyone's.
+    failure_ = wait ? Failure::other : Failure::data;
     return fail(wait ? Errc::unavailable : Errc::internal, "the database refused the change");
   } catch (const std::exception& e) {
     close();
