@@ -54,6 +54,13 @@ const Query erase_content{"journal.erase_content", R"sql(
   FROM unnest($1::uuid[], $2::bigint[]) AS i(t, s)
   WHERE j.tenant_id = i.t AND j.seq = i.s)sql"};
 
+/// The conversation whose newest message it was need not be the contact's present one.
+const Query erase_preview{"journal.erase_preview", R"sql(
+  UPDATE conversation c SET last_preview = ''
+  FROM unnest($1::uuid[], $2::bigint[]) AS i(t, s)
+  JOIN journal j ON j.tenant_id = i.t AND j.seq = i.s
+  WHERE c.tenant_id = i.t AND c.id = j.conversation_id AND c.last_seq = i.s)sql"};
+
 const Query put_idempotency_rows{"journal.put_idempotency", R"sql(
   INSERT INTO idempotency (tenant_id, key, request_hash, status, body, created_at_ms)
   SELECT t, k, decode(h, 'hex'), s, b, a
@@ -369,7 +376,10 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     deliveries.save(db_);
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
-    if (!erased_seq.empty()) db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+    if (!erased_seq.empty()) {
+      db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+      db_.run(erase_preview, erased_tenant.str(), erased_seq.str());
+    }
     if (!ik_key.empty()) {
       db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),
