@@ -257,6 +257,15 @@ Result<std::int64_t> take_lease(Connection& connection, const std::string& holde
   return epoch;
 }
 
+GroupWriter::GroupWriter(Connection& connection, Lease lease)
+    : db_(connection), lease_(std::move(lease)) {
+  std::string shards;
+  for (int shard : lease_.shards) shards += (shards.empty() ? "" : ",") + std::to_string(shard);
+  fence_ = "SELECT shard FROM writer_lease WHERE shard IN (" + shards +
+           ") AND epoch = " + std::to_string(lease_.epoch) + " FOR SHARE";
+  db_.guard(fence_, lease_.shards.size());
+}
+
 Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<Outcome>& outcomes,
                                   TimePoint now, std::vector<JournalEvent>* events) {
   std::vector<TenantId> tenants;
@@ -264,14 +273,10 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
   std::sort(tenants.begin(), tenants.end());
   tenants.erase(std::unique(tenants.begin(), tenants.end()), tenants.end());
 
-  std::string shards;
-  for (int shard : lease_.shards) shards += (shards.empty() ? "" : ",") + std::to_string(shard);
-  std::string fence = "SELECT shard FROM writer_lease WHERE shard IN (" + shards +
-                      ") AND epoch = " + std::to_string(lease_.epoch) + " FOR SHARE";
   std::unordered_map<TenantId, Sequence> next;
   std::vector<JournalEvent> made;
 
-  auto done = db_.transact(tenants, false, fence, [&](const pqxx::result& fenced) {
+  auto done = db_.transact(tenants, false, fence_, [&](const pqxx::result& fenced) {
     if (static_cast<std::size_t>(fenced.size()) != lease_.shards.size())
       throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
                        Failure::fenced};

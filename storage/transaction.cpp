@@ -84,8 +84,13 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
   try {
     std::string begin = read_only ? "BEGIN READ ONLY" : "BEGIN";
     begin += "; SET LOCAL app.tenants = '" + tenant_list(tenants) + "'";
-    if (!prelude.empty()) begin += "; " + prelude;
-    work(tx_->exec(begin));
+    bool guarded = !read_only && prelude.empty() && !guard_.empty();
+    if (guarded || !prelude.empty()) begin += "; " + (guarded ? guard_ : prelude);
+    auto begun = tx_->exec(begin);
+    if (guarded && static_cast<std::size_t>(begun.size()) != guard_rows_)
+      throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
+                       Failure::fenced};
+    work(begun);
     committing = true;
     tx_->exec("COMMIT");
     failure_ = Failure::none;
