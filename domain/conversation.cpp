@@ -317,6 +317,10 @@ int Thread::report(const Receipt& receipt, const Delivery* found, IntegrationId 
       apply(*mine);
     } else if (found != nullptr) {
       Delivery copy = *found;
+      // All that is unsettled stands in `outstanding`: this one was settled after it was looked up,
+      // and only a complaint can still change it.
+      if (!settled(copy.status) && outstanding.size() < outstanding_max)
+        copy.status = MessageStatus::read;
       apply(copy);
     }
   }
@@ -341,6 +345,10 @@ int Thread::settle(const Delivery& outcome, TimePoint now, WriteSet& out) {
     return d.message_seq == outcome.message_seq;
   });
   if (mine == outstanding.end()) return 0;
+  // Told twice, because the first answer was lost: it stands as wanted.
+  if (mine->status == outcome.status && mine->attempt == outcome.attempt &&
+      mine->provider_message_id == outcome.provider_message_id)
+    return 1;
   // The provider's answer may come after its own signed report: then only the id is news.
   Delivery to = outcome;
   if (!advances(mine->status, outcome.status)) {
