@@ -73,6 +73,7 @@ Router make_router(Service& service, FeedHub& hub) {
   mount_integrations(router, service);
   mount_inbox(router, service, hub);
   mount_conversations(router, service);
+  mount_attachments(router, service);
   mount_contacts(router, service);
   return router;
 }
