@@ -71,6 +71,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   std::deque<std::string> recent_keys;  ///< committed: a redelivery is answered at once
   std::uint64_t activity = 0;
   bool committing = false;
+  std::size_t lookups = 0;  ///< reads whose answers still bring work: no end before them
   bool one_by_one = false;  ///< a set was refused for its data: find the command that is to blame
   bool draining = false;
   bool ended = false;
@@ -91,21 +92,28 @@ struct Desk : std::enable_shared_from_this<Desk> {
     auto promise = self->make_response_promise<Applied>();
     auto key = std::string(dedupe_prefix(m.retraction.provider)) + m.retraction.provider_message_id;
     ++activity;
+    ++lookups;
     auto desk = shared_from_this();
     self->request(context->reader(), std::chrono::seconds(10), FindEntry{tenant, std::move(key)})
         .then(
             [desk, promise, m](const Entries& entries) mutable {
+              --desk->lookups;
               if (desk->ended || entries->empty()) {
                 promise.deliver(desk->ended
                                     ? to_caf(Errc::unavailable, "try again")
                                     : to_caf(Errc::not_found, "the message is not known"));
+                desk->maybe_quit();
                 return;
               }
               m.message_seq = entries->front().seq;
               desk->queue.push_back({Command{std::move(m)}, promise, 0, false, 200});
               desk->flush();
             },
-            [promise](const caf::error& e) mutable { promise.deliver(e); });
+            [desk, promise](const caf::error& e) mutable {
+              --desk->lookups;
+              promise.deliver(e);
+              desk->maybe_quit();
+            });
     return promise;
   }
 
@@ -142,7 +150,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
         in_flight.push_back(std::move(waiting));
       }
       if (in_flight.empty()) continue;
-      if (set->entries.empty() && set->conversations.empty() && set->deliveries.empty()) {
+      if (set->entries.empty() && set->conversations.empty() && set->deliveries.empty() &&
+          set->idempotency.key.empty()) {
         // Nothing to write: the commands found things as they wanted them.
         answer(*set, 0);
         continue;
@@ -246,7 +255,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
   std::string render_conversation(const WriteSet& set, Sequence first) const {
     Conversation conversation = working.conversation;
     conversation.last_message.seq = WriteSet::resolve(conversation.last_message.seq, first);
-    if (first != 0) conversation.seq = first + static_cast<Sequence>(set.entries.size()) - 1;
+    if (first != 0 && !set.conversations.empty() && !set.entries.empty())
+      conversation.seq = first + static_cast<Sequence>(set.entries.size()) - 1;
     std::string out;
     json::Writer w(out);
     write_conversation(w, tenant, conversation, *working.contact, true);
@@ -334,13 +344,16 @@ struct Desk : std::enable_shared_from_this<Desk> {
   /// Statuses that came before their message was known wait in the journal: apply them now.
   void apply_unmatched(const Delivery& delivery) {
     auto desk = shared_from_this();
+    ++lookups;
     self->request(context->reader(), std::chrono::seconds(10),
                   FindUnmatched{tenant, delivery.provider, delivery.provider_message_id})
         .then(
             [desk, id = delivery.provider_message_id](const Entries& entries) {
+              --desk->lookups;
+              if (desk->ended) return;
               for (auto& entry : *entries) {
                 auto* mine = desk->outstanding_with(entry.provider, id);
-                if (mine == nullptr || desk->ended) return;
+                if (mine == nullptr) break;
                 ApplyReport report;
                 report.tenant_id = desk->tenant;
                 report.contact_id = desk->committed.contact->id;
@@ -360,9 +373,11 @@ struct Desk : std::enable_shared_from_this<Desk> {
               }
               desk->flush();
             },
-            [](const caf::error&) {
+            [desk](const caf::error&) {
               // The next activation looks again.
               log::warn("conversation.unmatched_not_read");
+              --desk->lookups;
+              desk->maybe_quit();
             });
   }
 
@@ -412,7 +427,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   }
 
   void maybe_quit() {
-    if (!draining || ended || committing || !queue.empty()) return;
+    if (!draining || ended || committing || lookups > 0 || !queue.empty()) return;
     ended = true;
     self->quit(caf::exit_reason::normal);
   }
@@ -423,7 +438,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
 
   void tick(std::uint64_t seen) {
     if (ended || draining) return;
-    if (seen != activity || committing || !queue.empty()) {
+    if (seen != activity || committing || lookups > 0 || !queue.empty()) {
       arm_idle_timer();
       return;
     }

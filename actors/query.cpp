@@ -153,9 +153,12 @@ query_actor::behavior_type query(query_actor::pointer, std::string url,
       },
       [db](const ListDue& q) -> caf::result<DuePagePtr> {
         auto page = std::make_shared<DuePage>();
-        auto due = storage::list_due(*db, q.after, q.tenants, page->last_tenant, page->more);
+        auto due = storage::list_due(*db, {q.after, q.after_seq}, q.tenants, q.reported);
         if (!due) return to_caf(due.error());
-        for (auto& d : *due)
+        page->last_tenant = due->last.first;
+        page->last_seq = due->last.second;
+        page->more = due->more;
+        for (auto& d : due->items)
           page->items.push_back({d.tenant_id, std::move(d.delivery), std::move(d.subject),
                                  std::move(d.body)});
         return DuePagePtr{std::move(page)};

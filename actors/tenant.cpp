@@ -50,6 +50,8 @@ struct Job {
     ++desk->open_jobs;
   }
   ~Job() {
+    // A tenant that crashes drops what it waits for unanswered: that is no acknowledgement.
+    if (open > 0) fail_with(to_caf(Errc::unavailable, "the request was not finished; try again"));
     if (failed)
       promise.deliver(error);
     else
@@ -68,6 +70,7 @@ struct Job {
   DeskPtr desk;
   caf::typed_response_promise<Applied> promise;
   std::uint32_t effects = 0;
+  std::size_t open = 0;  ///< requests without an answer yet
   bool failed = false;
   caf::error error;
 };
@@ -81,9 +84,11 @@ void store(const JobPtr& job, WriteSetPtr set,
            std::function<void(const std::vector<std::string>&)> matched) {
   if (set->entries.empty()) return;
   auto self = job->desk->self;
+  ++job->open;
   self->request(job->desk->context->writer_of(job->desk->tenant), caf::infinite, set)
       .then(
           [job, set, matched](const Committed& c) {
+            --job->open;
             if (c.duplicates.empty() && c.matched.empty()) {
               job->effects += static_cast<std::uint32_t>(set->entries.size());
               return;
@@ -97,7 +102,10 @@ void store(const JobPtr& job, WriteSetPtr set,
             store(job, rest, matched);
             if (!c.matched.empty() && matched) matched(c.matched);
           },
-          [job](const caf::error& e) { job->fail_with(e); });
+          [job](const caf::error& e) {
+            --job->open;
+            job->fail_with(e);
+          });
 }
 
 /// Entries of one set share no key: a repeated one is dropped.
@@ -147,15 +155,21 @@ void apply(const JobPtr& job, const std::shared_ptr<ReportStatuses>& batch, std:
     command.found = *found;
     command.contact_id = found->contact_id;
   }
+  ++job->open;
   job->desk->self->request(job->desk->context->directory, std::chrono::seconds(30), command)
-      .then([job](const Applied& a) { job->effects += a.count; },
-            [job, batch, index](const caf::error& e) {
-              // A watermark of somebody we never spoke with.
-              if (from_caf(e).code == Errc::not_found)
-                keep(job, *batch, batch->reports[index]);
-              else
-                job->fail_with(e);
-            });
+      .then(
+          [job](const Applied& a) {
+            --job->open;
+            job->effects += a.count;
+          },
+          [job, batch, index](const caf::error& e) {
+            --job->open;
+            // A watermark of somebody we never spoke with.
+            if (from_caf(e).code == Errc::not_found)
+              keep(job, *batch, batch->reports[index]);
+            else
+              job->fail_with(e);
+          });
 }
 
 void route_found(const JobPtr& job, const std::shared_ptr<ReportStatuses>& batch,
@@ -209,9 +223,17 @@ void route(const JobPtr& job, std::shared_ptr<ReportStatuses> batch) {
     route_found(job, batch, {});
     return;
   }
+  ++job->open;
   job->desk->self->request(job->desk->context->reader(), query_deadline, std::move(query))
-      .then([job, batch](const Deliveries& found) { route_found(job, batch, *found); },
-            [job](const caf::error& e) { job->fail_with(e); });
+      .then(
+          [job, batch](const Deliveries& found) {
+            --job->open;
+            route_found(job, batch, *found);
+          },
+          [job](const caf::error& e) {
+            --job->open;
+            job->fail_with(e);
+          });
 }
 
 void keep_all(const JobPtr& job, const KeepEvents& m) {

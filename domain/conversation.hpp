@@ -135,7 +135,8 @@ class Thread {
   /// its redelivery is known.
   int report(const Receipt& receipt, const Delivery* found, IntegrationId integration,
              const std::string& dedupe_key, const std::string& raw, TimePoint now, WriteSet& out);
-  /// Records what our own sender found out.
+  /// Records what our own sender found out. Returns 1 if the message stands so now, 0 if its state
+  /// has gone on without the sender.
   int settle(const Delivery& outcome, TimePoint now, WriteSet& out);
   /// The contact withdrew a message: `message_seq` is where it stands.
   void retract(Sequence message_seq, IntegrationId integration, const std::string& dedupe_key,

@@ -61,6 +61,7 @@ Limits server_limits(const EdgeOptions& o) {
   l.requests_per_connection_max = o.requests_per_connection_max;
   l.requests_per_minute_max = o.requests_per_minute_max;
   l.stranger_requests_per_15_min_max = o.stranger_requests_per_15_min_max;
+  l.stranger_quota_on_loopback = o.stranger_quota_on_loopback;
   return l;
 }
 
@@ -72,6 +73,7 @@ Router make_router(Service& service, FeedHub& hub) {
   mount_integrations(router, service);
   mount_inbox(router, service, hub);
   mount_conversations(router, service);
+  mount_attachments(router, service);
   mount_contacts(router, service);
   return router;
 }

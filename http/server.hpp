@@ -28,6 +28,7 @@ struct Limits {
   std::size_t requests_per_connection_max = 10'000;
   std::size_t requests_per_minute_max = 0;            ///< of one API key; 0: no quota
   std::size_t stranger_requests_per_15_min_max = 0;  ///< refused ones of one address; 0: no quota
+  bool stranger_quota_on_loopback = false;  ///< else a proxy's clients would share one bucket
   std::size_t pipelined_max = 16;  ///< answered in a row before other connections get a turn
   std::chrono::milliseconds body_rate_grace{5'000};
   std::size_t body_bytes_per_second_min = 1024;  ///< once the grace is over

@@ -54,6 +54,7 @@ Session::Session(std::shared_ptr<Edge> edge, Socket socket, std::string peer,
       socket_(std::move(socket)),
       place_(std::move(place)),
       peer_(std::move(peer)),
+      on_loopback_(peer_ == "::1" || peer_.starts_with("127.")),
       index_(edge_->sessions.size()),
       deadline_(edge_->now +
                 (edge_->draining ? edge_->limits.linger : edge_->limits.header_timeout)) {
@@ -319,6 +320,9 @@ bool Session::within_quota(bool good) {
   if (!quota_) return good;
   standing_ = quota_->take(known ? request_.principal->key_id : peer_,
                            std::chrono::steady_clock::now());
+  // On loopback is a proxy, whose clients must not shut each other out, or the operator.
+  if (!known && on_loopback_ && !edge_->limits.stranger_quota_on_loopback)
+    standing_.admitted = true;
   return standing_.admitted ? good : refuse(Problem::rate_limited);
 }
 

@@ -78,6 +78,7 @@ class Session {
   Socket socket_;
   std::optional<Place> place_;
   const std::string peer_;
+  const bool on_loopback_;
   Quota* quota_ = nullptr;  ///< whose headers the answer carries
   Quota::Standing standing_;
   std::size_t index_;  ///< in Edge::sessions

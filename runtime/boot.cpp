@@ -32,6 +32,7 @@ using namespace messages;
 namespace {
 
 constexpr auto supervise_every = std::chrono::milliseconds(500);
+constexpr int rounds_between_sweeps = 60;
 constexpr auto actors_patience = std::chrono::seconds(5);
 constexpr unsigned stop_patience_s = 15;
 constexpr Millis callback_timeout{10'000};
@@ -94,6 +95,7 @@ http::EdgeOptions edge_options(const Config& c) {
   o.requests_per_connection_max = c.limits.requests_per_connection_max;
   o.requests_per_minute_max = c.limits.requests_per_minute_max;
   o.stranger_requests_per_15_min_max = c.limits.stranger_requests_per_15_min_max;
+  o.stranger_quota_on_loopback = c.limits.stranger_quota_on_loopback != 0;
   o.in_flight_per_tenant_max = c.limits.in_flight_per_tenant_max;
   o.in_flight_max = c.limits.in_flight_max;
   o.commit_deadline = c.database.commit_deadline_ms;
@@ -164,13 +166,15 @@ class Actors {
     return {context_.directory, inbox_, context_.writers, context_.readers};
   }
 
-  /// Loads the tenants that have messages to send, and gives these to the outbox worker.
+  /// Loads the tenants that have messages to send, and gives these to the outbox worker, which
+  /// takes each once. first: this process has not done it yet.
   /// errors: unavailable
-  Result<std::size_t> recover(TenantRegistry& tenants) {
-    TenantId after;
+  Result<std::size_t> recover(TenantRegistry& tenants, bool first) {
+    ListDue query;
+    query.reported = first;
     std::size_t found = 0;
     for (bool more = true; more;) {
-      Result<DuePagePtr> page = ask<DuePagePtr>(ListDue{after, 1000});
+      Result<DuePagePtr> page = ask<DuePagePtr>(query);
       if (!page) return fail(page.error());
       auto due = std::make_shared<std::vector<DueItem>>((*page)->items);
       for (auto& item : *due) {
@@ -181,7 +185,8 @@ class Actors {
       }
       found += due->size();
       if (!due->empty()) self_->send(context_.delivery, DueItems{std::move(due)});
-      after = (*page)->last_tenant;
+      query.after = (*page)->last_tenant;
+      query.after_seq = (*page)->last_seq;
       more = (*page)->more;
     }
     return found;
@@ -194,6 +199,7 @@ class Actors {
     supervisor_ = nullptr;
     self_->send(context_.delivery, Drain{true});
     self_->send(context_.directory, Drain{true});
+    wait_for(context_.delivery);  // it reads the handles that are dropped below
     wait_for(context_.directory);
     for (auto& writer : context_.writers) end(writer);
     for (auto& reader : context_.readers) end(reader);
@@ -262,10 +268,12 @@ class Actors {
   caf::actor supervisor_;
 };
 
-/// Waits for a stop signal; meanwhile keeps the private Postgres alive.
-void supervise(const sigset_t& signals, PrivatePostgres* postgres) {
+/// Waits for a stop signal; meanwhile keeps the private Postgres alive and calls `each_round`.
+void supervise(const sigset_t& signals, PrivatePostgres* postgres,
+               const std::function<void()>& each_round) {
   timespec wait{0, std::chrono::nanoseconds(supervise_every).count()};
   while (sigtimedwait(&signals, nullptr, &wait) < 0) {
+    each_round();
     if (postgres == nullptr) continue;
     auto restarted = postgres->watch();
     if (!restarted)
@@ -324,11 +332,15 @@ int serve(const LoadedConfig& loaded) {
 
   TenantRegistry tenants;
   auto state = http::make_edge_state();
+  auto fenced = std::make_shared<std::atomic<bool>>(false);
   ActorConfig actor_config(config.actors);
   caf::actor_system system(actor_config);
   {
     Actors actors(system, config, *database, vault, epoch, tenants,
-                  [state] { http::set_fenced(*state); });
+                  [state, fenced] {
+                    *fenced = true;
+                    http::set_fenced(*state);
+                  });
     std::vector<std::unique_ptr<http::IoThread>> threads;
     for (int i = 0; i < config.server.io_threads; ++i)
       threads.push_back(std::make_unique<http::IoThread>(system, actors.handles(), tenants,
@@ -345,22 +357,33 @@ int serve(const LoadedConfig& loaded) {
       port = *bound;
     }
     bool any = config.server.bind == "0.0.0.0" || config.server.bind == "::";
-    std::string address = "http://" + (any ? std::string("127.0.0.1") : config.server.bind) + ":" +
-                          std::to_string(port);
+    std::string host = any ? std::string("127.0.0.1") : config.server.bind;
+    if (host.find(':') != std::string::npos) host = "[" + host + "]";
+    std::string address = "http://" + host + ":" + std::to_string(port);
     actors.context().local_url = address;
     auto& public_url = config.server.public_base_url;
     for (auto& thread : threads) {
       thread->set_public_base_url(public_url.empty() ? address : public_url);
       thread->start();
     }
-    auto recovered = actors.recover(tenants);
+    auto recovered = actors.recover(tenants, true);
     if (!recovered) log::error("recovery.failed", {{"detail", recovered.error().detail}});
     http::set_ready(*state, recovered.has_value());
     log::info("server.ready", {{"epoch", epoch}, {"due", recovered.value_or(0)}});
     std::printf("listening on %s\n", address.c_str());
     std::fflush(stdout);
 
-    supervise(signals, database->postgres.get());
+    // A start that could not recover tries again; and where the database went between a commit and
+    // its answer, the message is queued and nobody was told.
+    bool ready = recovered.has_value();
+    int rounds = 0;
+    supervise(signals, database->postgres.get(), [&] {
+      if (++rounds % (ready ? rounds_between_sweeps : 2) != 0 || *fenced) return;
+      auto again = actors.recover(tenants, !ready);
+      if (!again || ready) return;
+      ready = true;
+      http::set_ready(*state, true);
+    });
 
     log::info("server.stopping");
     watch_stop();

@@ -109,6 +109,8 @@ constexpr auto keys = std::to_array<Key>({
            "API requests of one key; beyond: 429"),
     number(SARA_KEY(limits, stranger_requests_per_15_min_max), 1, 1000 * million,
            "API requests of one address without a good credential; beyond: 429"),
+    number(SARA_KEY(limits, stranger_quota_on_loopback), 0, 1,
+           "1: that holds for loopback too, where a proxy's clients share one address"),
     number(SARA_KEY(limits, in_flight_per_tenant_max), 1, million,
            "unanswered requests of one tenant; beyond: 503"),
     number(SARA_KEY(limits, in_flight_max), 1, million, "unanswered requests; beyond: 503"),

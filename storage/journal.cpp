@@ -54,6 +54,13 @@ const Query erase_content{"journal.erase_content", R"sql(
   FROM unnest($1::uuid[], $2::bigint[]) AS i(t, s)
   WHERE j.tenant_id = i.t AND j.seq = i.s)sql"};
 
+/// The conversation whose newest message it was need not be the contact's present one.
+const Query erase_preview{"journal.erase_preview", R"sql(
+  UPDATE conversation c SET last_preview = ''
+  FROM unnest($1::uuid[], $2::bigint[]) AS i(t, s)
+  JOIN journal j ON j.tenant_id = i.t AND j.seq = i.s
+  WHERE c.tenant_id = i.t AND c.id = j.conversation_id AND c.last_seq = i.s)sql"};
+
 const Query put_idempotency_rows{"journal.put_idempotency", R"sql(
   INSERT INTO idempotency (tenant_id, key, request_hash, status, body, created_at_ms)
   SELECT t, k, decode(h, 'hex'), s, b, a
@@ -250,6 +257,15 @@ Result<std::int64_t> take_lease(Connection& connection, const std::string& holde
   return epoch;
 }
 
+GroupWriter::GroupWriter(Connection& connection, Lease lease)
+    : db_(connection), lease_(std::move(lease)) {
+  std::string shards;
+  for (int shard : lease_.shards) shards += (shards.empty() ? "" : ",") + std::to_string(shard);
+  fence_ = "SELECT shard FROM writer_lease WHERE shard IN (" + shards +
+           ") AND epoch = " + std::to_string(lease_.epoch) + " FOR SHARE";
+  db_.guard(fence_, lease_.shards.size());
+}
+
 Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<Outcome>& outcomes,
                                   TimePoint now, std::vector<JournalEvent>* events) {
   std::vector<TenantId> tenants;
@@ -257,14 +273,10 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
   std::sort(tenants.begin(), tenants.end());
   tenants.erase(std::unique(tenants.begin(), tenants.end()), tenants.end());
 
-  std::string shards;
-  for (int shard : lease_.shards) shards += (shards.empty() ? "" : ",") + std::to_string(shard);
-  std::string fence = "SELECT shard FROM writer_lease WHERE shard IN (" + shards +
-                      ") AND epoch = " + std::to_string(lease_.epoch) + " FOR SHARE";
   std::unordered_map<TenantId, Sequence> next;
   std::vector<JournalEvent> made;
 
-  auto done = db_.transact(tenants, false, fence, [&](const pqxx::result& fenced) {
+  auto done = db_.transact(tenants, false, fence_, [&](const pqxx::result& fenced) {
     if (static_cast<std::size_t>(fenced.size()) != lease_.shards.size())
       throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
                        Failure::fenced};
@@ -369,7 +381,10 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     deliveries.save(db_);
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
-    if (!erased_seq.empty()) db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+    if (!erased_seq.empty()) {
+      db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+      db_.run(erase_preview, erased_tenant.str(), erased_seq.str());
+    }
     if (!ik_key.empty()) {
       db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),

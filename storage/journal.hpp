@@ -37,7 +37,8 @@ struct Outcome {
 /// Writes groups for one process's share of the shards. For one thread.
 class GroupWriter {
  public:
-  GroupWriter(Connection& connection, Lease lease) : db_(connection), lease_(std::move(lease)) {}
+  /// What else is written through this connection is fenced by the same lease.
+  GroupWriter(Connection& connection, Lease lease);
 
   /// One transaction for all sets; outcomes in their order. Entries get their final numbers.
   /// A group that fails on data or a conflict is repeated set by set: one tenant's bad row never
@@ -52,6 +53,7 @@ class GroupWriter {
   bool is_there(const domain::WriteSet& set, Sequence first);
   Connection& db_;
   Lease lease_;
+  std::string fence_;
   std::unordered_map<TenantId, Sequence> next_;  ///< the tenant's next number; bounded
 };
 

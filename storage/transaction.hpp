@@ -49,6 +49,12 @@ class Connection {
                         const std::string& prelude,
                         const std::function<void(const pqxx::result& prelude)>& work);
   Failure failure() const { return failure_; }
+  /// From now on each writing transaction without a prelude of its own begins with this one, and
+  /// fails as fenced (errors: stale) unless it gives so many rows.
+  void guard(std::string prelude, std::size_t rows) {
+    guard_ = std::move(prelude);
+    guard_rows_ = rows;
+  }
 
   /// Inside `work`: runs a named statement.
   template <class... Params>
@@ -69,6 +75,8 @@ class Connection {
   std::unique_ptr<pqxx::connection> connection_;
   std::unique_ptr<pqxx::nontransaction> tx_;
   std::set<std::string> prepared_;
+  std::string guard_;
+  std::size_t guard_rows_ = 0;
   Failure failure_ = Failure::none;
 };
 

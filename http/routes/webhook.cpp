@@ -36,23 +36,25 @@ metric::Counter counted(std::string_view result) {
                          {{"result", std::string(result)}});
 }
 
-/// One command of a batch. `otherwise` tells where the event goes if its target refuses it for good.
+/// One command of a batch. `otherwise` tells where its events go if its target refuses it for good.
 template <class Command>
-Task<void> tell(Service& s, BatchPtr batch, Command command, KeptEvent otherwise) {
+Task<void> tell(Service& s, BatchPtr batch, Command command, std::vector<KeptEvent> otherwise) {
   auto answer = co_await s.bridge.ask(s.directory, s.options.write_deadline, std::move(command));
   Error error;
   if (!answer) error = answer.error();
   if (error.code == Errc::not_found || error.code == Errc::internal) {
-    otherwise.failed = error.code == Errc::internal;
-    if (otherwise.failed) otherwise.kind_or_reason = "could not be applied: " + error.detail;
-    batch->keep.events.push_back(std::move(otherwise));
+    for (auto& event : otherwise) {
+      event.failed = error.code == Errc::internal;
+      if (event.failed) event.kind_or_reason = "could not be applied: " + error.detail;
+      batch->keep.events.push_back(std::move(event));
+    }
     error = {};
   }
   batch->finish(error);
 }
 
 template <class Command>
-void start(Service& s, const BatchPtr& batch, Command command, KeptEvent otherwise) {
+void start(Service& s, const BatchPtr& batch, Command command, std::vector<KeptEvent> otherwise) {
   ++batch->open;
   boost::asio::co_spawn(s.bridge.io(),
                         tell(s, batch, std::move(command), std::move(otherwise)),
@@ -84,18 +86,20 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
   auto batch = std::make_shared<Batch>(s.bridge.io());
   batch->keep = {tenant, integration.id, integration.provider, {}};
   ReportStatuses statuses{tenant, integration.id, {}};
+  std::vector<KeptEvent> unreported;
   batch->open = 1;
   for (auto& event : events) {
     if (auto* in = std::get_if<Inbound>(&event.what)) {
-      KeptEvent otherwise{"message", false, event.dedupe_key, event.raw};
+      std::vector<KeptEvent> otherwise{{"message", false, event.dedupe_key, event.raw}};
       start(s, batch,
             ReceiveInbound{tenant, integration.id, std::move(*in), event.dedupe_key,
                            std::move(event.raw)},
             std::move(otherwise));
     } else if (auto* receipt = std::get_if<Receipt>(&event.what)) {
+      unreported.push_back({"status:" + receipt->event, false, event.dedupe_key, event.raw});
       statuses.reports.push_back({std::move(*receipt), event.dedupe_key, std::move(event.raw)});
     } else if (auto* gone = std::get_if<Retraction>(&event.what)) {
-      KeptEvent otherwise{"retraction", false, event.dedupe_key, event.raw};
+      std::vector<KeptEvent> otherwise{{"retraction", false, event.dedupe_key, event.raw}};
       start(s, batch,
             RetractMessage{tenant, integration.id, std::move(*gone), event.dedupe_key,
                            std::move(event.raw), 0},
@@ -107,7 +111,7 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
       batch->keep.events.push_back({reason, true, event.dedupe_key, std::move(event.raw)});
     }
   }
-  if (!statuses.reports.empty()) start(s, batch, std::move(statuses), {});
+  if (!statuses.reports.empty()) start(s, batch, std::move(statuses), std::move(unreported));
   batch->finish({});
   if (batch->open > 0) {
     boost::system::error_code ignored;

@@ -126,6 +126,27 @@ TEST_CASE("ingest: a Latin-1 mail arrives as UTF-8, wherever its charsets stand"
   check_arrival(shop, "email", "café déjà payé");
 }
 
+TEST_CASE("ingest: a mail's file can be downloaded, by its own tenant alone") {
+  Shop shop;
+  SendGrid sendgrid(shop.api);
+  auto parts = SendGrid::mail_parts("ana@example.com", "Photo", "see file", unique() + "@m");
+  const std::string bytes("\x89PNG\r\n--x\0y", 12);
+  parts.push_back({"attachment1", bytes});
+  REQUIRE(shop.api.send(sendgrid.mail(parts)).status == 200);
+  auto page = shop.api.get("/api/v1/conversations/" + inbox(shop.api).at(0).id + "/messages");
+  auto document = page.json();
+  auto file = document.root()["data"].at(0)["attachments"].at(0);
+  CHECK(file["size"].integer() == 12);
+  std::string url(file["url"].string_or(""));
+  auto answer = shop.api.get(url);
+  CHECK(answer.status == 200);
+  CHECK(answer.body == bytes);
+  CHECK(answer.header("content-disposition").rfind("attachment;", 0) == 0);
+  CHECK(shop.api.get(url.substr(0, url.size() - 1) + "1").status == 404);
+  Shop other;
+  CHECK(other.api.get(url).status == 404);
+}
+
 TEST_CASE("ingest: inbound parse with a token takes only mails that know it") {
   Shop shop;
   SendGrid sendgrid(shop.api, "inbound-token-0123456789");

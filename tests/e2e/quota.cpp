@@ -48,7 +48,8 @@ TEST_CASE("quota: a key that asks too often is told when to come back; others ar
 }
 
 TEST_CASE("quota: guessing keys ends in 429, while a good key and operation go on") {
-  Server server(Environment{{"MADANSARA_LIMITS_STRANGER_REQUESTS_PER_15_MIN_MAX", "5"}});
+  Server server(Environment{{"MADANSARA_LIMITS_STRANGER_REQUESTS_PER_15_MIN_MAX", "5"},
+                            {"MADANSARA_LIMITS_STRANGER_QUOTA_ON_LOOPBACK", "1"}});
   Shop shop(server);
   HttpClient stranger(server.port(), "sk_0000000000000000000000000000000000000000");
   std::vector<int> statuses;
