@@ -42,7 +42,7 @@ struct Provider : std::enable_shared_from_this<Provider> {
   Context* context;
   outbound_actor outbound;
   std::multimap<TimePoint, Callback> due;
-  caf::actor_clock::time_point armed{};  ///< when the next tick comes; the epoch: none is on its way
+  caf::actor_clock::time_point armed{};  ///< when the next tick comes; epoch: none is on its way
 
   const Integration* integration(const Callback& c, TenantPtr& keep) const {
     keep = context->tenants->find(c.tenant_id);
