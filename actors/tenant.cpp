@@ -45,7 +45,8 @@ using DeskPtr = std::shared_ptr<Desk>;
 
 /// One request's work: done when nothing is outstanding; the first error is its answer.
 struct Job {
-  Job(DeskPtr d, caf::typed_response_promise<Applied> p) : desk(std::move(d)), promise(std::move(p)) {
+  Job(DeskPtr d, caf::typed_response_promise<Applied> p)
+      : desk(std::move(d)), promise(std::move(p)) {
     ++desk->activity;
     ++desk->open_jobs;
   }

@@ -36,7 +36,9 @@ void add_outstanding(std::vector<Delivery>& outstanding, const Delivery& deliver
 }
 
 /// The provider's time of an event, as far as it can be believed: not in the future.
-TimePoint event_time(TimePoint said, TimePoint now) { return known(said) && said < now ? said : now; }
+TimePoint event_time(TimePoint said, TimePoint now) {
+  return known(said) && said < now ? said : now;
+}
 
 }  // namespace
 

@@ -275,7 +275,8 @@ void FeedSession::handle(std::string_view text) {
   auto command = parse_feed_command(text, who_.key_id);
   if (!command) {
     auto& e = command.error();
-    std::string detail = e.fields.empty() ? e.detail : e.fields[0].pointer + " " + e.fields[0].detail;
+    std::string detail =
+        e.fields.empty() ? e.detail : e.fields[0].pointer + " " + e.fields[0].detail;
     push_text("{\"type\":\"error\",\"detail\":" + as_json(detail) + "}");
     return;
   }
@@ -559,7 +560,8 @@ Task<Result<Principal>> FeedHub::who(const Request& request) {
 bool FeedHub::origin_fits(const Request& request) const {
   auto origin = request.header("origin");
   // No browser, then: it has to bring the header's credential.
-  if (origin.empty()) return !request.header("authorization").empty() || request.query_value("ticket");
+  if (origin.empty())
+    return !request.header("authorization").empty() || request.query_value("ticket");
   auto host = std::string(request.header("host"));
   return origin == service_.options.public_base_url || origin == "http://" + host ||
          origin == "https://" + host;

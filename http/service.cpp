@@ -137,8 +137,8 @@ Task<Response> Service::once(Request& request, const Work& work) {
   bool visible = !key.empty() && key.size() <= 255 &&
                  std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!visible) {
-    Error error{Errc::idempotency_bad_key, "an Idempotency-Key is 1 to 255 visible ASCII characters",
-                {}};
+    Error error{
+        Errc::idempotency_bad_key, "an Idempotency-Key is 1 to 255 visible ASCII characters", {}};
     co_return problem(error, request);
   }
   auto sum = crypto::sha256(request.method + "\n" + request.path + "\n" + request.body);
@@ -149,7 +149,8 @@ Task<Response> Service::once(Request& request, const Work& work) {
   {
     std::lock_guard lock(shared->mutex);
     if (!shared->idempotency_running.insert(mine).second) {
-      Error error{Errc::idempotency_running, "the first request with this key is still running", {}};
+      Error error{
+          Errc::idempotency_running, "the first request with this key is still running", {}};
       co_return problem(error, request);
     }
   }
@@ -181,7 +182,8 @@ Task<Response> Service::once(Request& request, const Work& work) {
 Result<void> only_query(const Request& request, std::initializer_list<std::string_view> names) {
   std::set<std::string_view> seen;
   for (auto& [name, value] : request.query) {
-    if (!contains(names, name)) return fail(invalid("?" + name, "is not a parameter of this route"));
+    if (!contains(names, name))
+      return fail(invalid("?" + name, "is not a parameter of this route"));
     if (!seen.insert(name).second) return fail(invalid("?" + name, "stands twice"));
   }
   return {};

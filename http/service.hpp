@@ -120,8 +120,8 @@ struct Paging {
   int limit = 50;
   std::vector<std::string> cursor;  ///< its parts; empty: from the start
 };
-/// kind: what the cursor must be of; its parts follow. Query names but limit, cursor and `known` are
-/// an error.
+/// kind: what the cursor must be of; its parts follow. Query names but limit, cursor and `known`
+/// are an error.
 Result<Paging> paging(const Request& request, std::string_view kind, std::size_t parts,
                       std::initializer_list<std::string_view> known_names);
 std::string make_cursor(std::string_view kind, std::initializer_list<std::string> parts);

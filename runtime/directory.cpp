@@ -121,7 +121,8 @@ struct Directory : std::enable_shared_from_this<Directory> {
   template <class Answer, class Command>
   caf::result<Answer> to_slot(Command& m, const EntityKey& key) {
     auto there = conversations.find(key);
-    if (there == conversations.end()) return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
+    if (there == conversations.end())
+      return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
     auto& slot = there->second;
     if (!slot.draining) return self->delegate(slot.handle, std::move(m));
     if (slot.parked.size() >= context->settings.conversation_queue_max)
@@ -163,9 +164,9 @@ struct Directory : std::enable_shared_from_this<Directory> {
                 return;
               }
               if (desk->stopping || !thread) {
-                desk->refuse_all(*waiting, desk->stopping
-                                               ? to_caf(Errc::unavailable, "the server is stopping")
-                                               : to_caf(Errc::not_found, "there is no such object"));
+                desk->refuse_all(
+                    *waiting, desk->stopping ? to_caf(Errc::unavailable, "the server is stopping")
+                                             : to_caf(Errc::not_found, "there is no such object"));
                 return;
               }
               auto& slot = desk->activate({tenant, thread->contact->id}, thread);
@@ -323,7 +324,8 @@ struct Directory : std::enable_shared_from_this<Directory> {
   TenantSlot& tenant_slot(TenantId id) {
     auto [there, fresh] = tenants.try_emplace(id);
     if (fresh) {
-      there->second.handle = self->spawn<caf::monitored + caf::lazy_init>(actors::tenant, context, id);
+      there->second.handle =
+          self->spawn<caf::monitored + caf::lazy_init>(actors::tenant, context, id);
       tenant_of[there->second.handle.address()] = id;
     }
     return there->second;

@@ -47,8 +47,8 @@ struct DueList {
   DuePlace last;
   bool more = false;
 };
-/// Messages in `queued` or `sending` of up to `tenants` tenants behind `after`, in tenant order; not
-/// those that wait for a sender that is not there. reported: also what the sandbox has accepted
+/// Messages in `queued` or `sending` of up to `tenants` tenants behind `after`, in tenant order;
+/// not those that wait for a sender that is not there. reported: also what the sandbox has accepted
 /// and whose reports, which only its memory knew of, are still to come.
 Result<DueList> list_due(Connection& db, DuePlace after, int tenants, bool reported);
 

@@ -57,7 +57,8 @@ class GroupWriter {
   std::unordered_map<TenantId, Sequence> next_;  ///< the tenant's next number; bounded
 };
 
-/// Entries of a journal page, oldest first, as events of the feed; `last_seq` is the newest there is.
+/// Entries of a journal page, oldest first, as events of the feed; `last_seq` is the newest there
+/// is.
 Result<std::vector<domain::JournalEvent>> replay_journal(Connection& db, TenantId tenant,
                                                          Sequence after, int limit,
                                                          Sequence& last_seq);

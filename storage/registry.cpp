@@ -30,8 +30,9 @@ const Query endpoint_tenant{"webhook_endpoint.tenant",
 const Query put_endpoint{"webhook_endpoint.put", R"sql(
   INSERT INTO webhook_endpoint (tenant_id, integration_id, endpoint) VALUES ($1, $2, $3)
   ON CONFLICT (endpoint) DO NOTHING)sql"};
-const Query drop_endpoint{"webhook_endpoint.drop",
-                          "DELETE FROM webhook_endpoint WHERE tenant_id = $1 AND integration_id = $2"};
+const Query drop_endpoint{
+    "webhook_endpoint.drop",
+    "DELETE FROM webhook_endpoint WHERE tenant_id = $1 AND integration_id = $2"};
 
 const Query get_data_keys{"data_key.all",
                           "SELECT id, encode(sealed, 'hex') FROM data_key WHERE tenant_id = $1"

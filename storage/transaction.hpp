@@ -13,8 +13,8 @@
 
 namespace sara::storage {
 
-/// A named statement. `$1` is always the tenant, or a list of them. Each registers itself, so that a
-/// test prepares all of them against the migrated schema.
+/// A named statement. `$1` is always the tenant, or a list of them. Each registers itself, so that
+/// a test prepares all of them against the migrated schema.
 struct Query {
   Query(const char* query_name, const char* query_sql);
   const char* name;
@@ -41,8 +41,8 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Runs `work` in one transaction for these tenants: BEGIN and the tenants in one round trip, then
-  /// `work`, then COMMIT. `prelude` is SQL of ours, put behind BEGIN; `work` gets its result.
+  /// Runs `work` in one transaction for these tenants: BEGIN and the tenants in one round trip,
+  /// then `work`, then COMMIT. `prelude` is SQL of ours, put behind BEGIN; `work` gets its result.
   /// On any exception: rolled back, `failure()` says what it was.
   /// errors: unavailable; internal; whatever BrokenWork carries
   Result<void> transact(const std::vector<TenantId>& tenants, bool read_only,

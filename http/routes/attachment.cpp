@@ -1,5 +1,5 @@
-// GET /messages/{id}/attachments/{index}: a file that came inside an inbound mail, taken from the kept
-// bytes. Always a download: nothing of it may run in our origin.
+// GET /messages/{id}/attachments/{index}: a file that came inside an inbound mail, taken from the
+// kept bytes. Always a download: nothing of it may run in our origin.
 #include <charconv>
 
 #include "base/text.hpp"
@@ -36,9 +36,9 @@ Task<Response> show(Service& s, Request& r) {
   response.content_type = "application/octet-stream";
   response.body = std::move(*content);
   auto& name = entry.attachments[index].name;
-  response.headers.emplace_back(
-      "Content-Disposition",
-      "attachment; filename*=UTF-8''" + sara::text::percent_encode(name.empty() ? "attachment" : name));
+  response.headers.emplace_back("Content-Disposition",
+                                "attachment; filename*=UTF-8''" +
+                                    sara::text::percent_encode(name.empty() ? "attachment" : name));
   response.headers.emplace_back("Content-Security-Policy", "default-src 'none'; sandbox");
   co_return response;
 }

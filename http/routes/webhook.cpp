@@ -150,7 +150,8 @@ Task<Response> receive(Service& s, Request& r) {
   if (!provider) co_return problem(unknown, r);
   std::string endpoint(r.param("endpoint"));
   auto tenant = co_await s.tenant_of_endpoint(endpoint);
-  if (!tenant) co_return problem(tenant.error().code == Errc::not_found ? unknown : tenant.error(), r);
+  if (!tenant)
+    co_return problem(tenant.error().code == Errc::not_found ? unknown : tenant.error(), r);
   const Integration* integration = integration_at(**tenant, endpoint, *provider);
   if (integration == nullptr) co_return problem(unknown, r);
   if (r.body.size() > batch_bytes_max && !is_multipart(r)) {
@@ -210,10 +211,11 @@ void mount_webhooks(Router& router, Service& service) {
   auto handler = [&service](Request& r) { return receive(service, r); };
   router.post("/webhooks/{provider}/{endpoint}", Scope::open, Body::webhook, handler);
   // Inbound mail may be larger; what is no mail is held to 4 MiB all the same.
-  router.post("/webhooks/sendgrid/{endpoint}", Scope::open, Body::multipart, [&service](Request& r) {
-    r.params.emplace_back("provider", "sendgrid");
-    return receive(service, r);
-  });
+  router.post("/webhooks/sendgrid/{endpoint}", Scope::open, Body::multipart,
+              [&service](Request& r) {
+                r.params.emplace_back("provider", "sendgrid");
+                return receive(service, r);
+              });
   router.get("/webhooks/{provider}/{endpoint}", Scope::open, handler);
 }
 

@@ -136,7 +136,8 @@ TEST_CASE("openapi: every operation, asked rightly, answers as its schema says")
   CHECK(shop.api.send(sendgrid.mail(parts)).status == 200);
   auto mails = shop.api.get(v1 + "/conversations/" + inbox(shop.api).at(0).id + "/messages");
   auto mail = mails.json();
-  ask("getAttachment", std::string(mail.root()["data"].at(0)["attachments"].at(0)["url"].string_or("")));
+  ask("getAttachment",
+      std::string(mail.root()["data"].at(0)["attachments"].at(0)["url"].string_or("")));
   ask("createContact", v1 + "/contacts",
       R"({"name":"Bo","identities":[{"channel":"email","address":"bo@example.com"}]})", 201);
   ask("listContacts", v1 + "/contacts");
