@@ -24,7 +24,9 @@ const Query get_api_key{"api_key.get", R"sql(
   SELECT tenant_id, role, encode(secret_sha256, 'hex') FROM api_key
   WHERE id = $1 AND revoked_at_ms IS NULL AND coalesce(expires_at_ms, $2) >= $2)sql"};
 const Query all_tenants{"tenant.all", "SELECT id FROM tenant ORDER BY id"};
-const Query tenant_name{"tenant.name", "SELECT name FROM tenant WHERE id = $1"};
+const Query tenant_name{"tenant.name", R"sql(
+  SELECT t.name, pg_snapshot_xmax(s)::text::bigint - (SELECT count(*) FROM pg_snapshot_xip(s))
+  FROM tenant t, pg_current_snapshot() s WHERE t.id = $1)sql"};
 const Query endpoint_tenant{"webhook_endpoint.tenant",
                             "SELECT tenant_id FROM webhook_endpoint WHERE endpoint = $1"};
 const Query put_endpoint{"webhook_endpoint.put", R"sql(
@@ -198,6 +200,7 @@ Result<TenantSnapshot> get_tenant(Connection& db, const Vault& vault, TenantId t
     TenantSnapshot snapshot;
     snapshot.id = tenant;
     snapshot.name = to_string_or_empty(names[0][0]);
+    snapshot.as_of = to_int(names[0][1]);
     auto keys = load_data_keys(db, vault, tenant);
     for (auto row : db.run(get_integrations, to_string(tenant))) {
       Integration i;

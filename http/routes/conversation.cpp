@@ -46,6 +46,9 @@ Result<std::vector<Attachment>> parse_attachments(json::Ref list, const std::str
     a.url = item["url"].string_or("");
     a.name = item["name"].string_or("");
     a.size_bytes = item["size"].integer().value_or(0);
+    auto size = item["size"];
+    if (size.exists() && !size.is_null() && (!size.integer() || a.size_bytes < 0))
+      return fail(invalid(at + "/size", "must be a number of bytes"));
     if (a.type.empty() || a.type.size() > 50) return fail(invalid(at + "/type", "is required"));
     bool web = a.url.rfind("https://", 0) == 0 || a.url.rfind("http://", 0) == 0;
     if (!web || a.url.size() > 2000) return fail(invalid(at + "/url", "must be an http(s) URL"));
