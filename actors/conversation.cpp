@@ -4,6 +4,7 @@
 #include "actors/conversation.hpp"
 
 #include <deque>
+#include <map>
 #include <variant>
 
 #include "base/log.hpp"
@@ -70,9 +71,11 @@ struct Desk : std::enable_shared_from_this<Desk> {
   std::vector<Waiting> in_flight;
   std::deque<std::string> recent_keys;  ///< committed: a redelivery is answered at once
   std::uint64_t activity = 0;
+  /// Look-ups under way and who waits for them; nobody for some.
+  std::map<std::uint64_t, caf::response_promise> reading;
+  std::uint64_t reads = 0;
   bool committing = false;
-  std::size_t lookups = 0;  ///< reads whose answers still bring work: no end before them
-  bool one_by_one = false;  ///< a set was refused for its data: find the command that is to blame
+  bool one_by_one = false;  ///< a set was refused for one command: find the one to blame
   bool draining = false;
   bool ended = false;
 
@@ -92,25 +95,23 @@ struct Desk : std::enable_shared_from_this<Desk> {
     auto promise = self->make_response_promise<Applied>();
     auto key = std::string(dedupe_prefix(m.retraction.provider)) + m.retraction.provider_message_id;
     ++activity;
-    ++lookups;
     auto desk = shared_from_this();
+    auto read = ++reads;
+    reading.emplace(read, promise);
     self->request(context->reader(), std::chrono::seconds(10), FindEntry{tenant, std::move(key)})
         .then(
-            [desk, promise, m](const Entries& entries) mutable {
-              --desk->lookups;
-              if (desk->ended || entries->empty()) {
-                promise.deliver(desk->ended
-                                    ? to_caf(Errc::unavailable, "try again")
-                                    : to_caf(Errc::not_found, "the message is not known"));
-                desk->maybe_quit();
-                return;
+            [desk, promise, m, read](const Entries& entries) mutable {
+              desk->reading.erase(read);
+              if (entries->empty()) {
+                promise.deliver(to_caf(Errc::not_found, "the message is not known"));
+              } else {
+                m.message_seq = entries->front().seq;
+                desk->queue.push_back({Command{std::move(m)}, promise, 0, false, 200});
               }
-              m.message_seq = entries->front().seq;
-              desk->queue.push_back({Command{std::move(m)}, promise, 0, false, 200});
               desk->flush();
             },
-            [desk, promise](const caf::error& e) mutable {
-              --desk->lookups;
+            [desk, promise, read](const caf::error& e) mutable {
+              desk->reading.erase(read);
               promise.deliver(e);
               desk->maybe_quit();
             });
@@ -345,13 +346,13 @@ struct Desk : std::enable_shared_from_this<Desk> {
   /// Statuses that came before their message was known wait in the journal: apply them now.
   void apply_unmatched(const Delivery& delivery) {
     auto desk = shared_from_this();
-    ++lookups;
+    auto read = ++reads;
+    reading.emplace(read, caf::response_promise{});
     self->request(context->reader(), std::chrono::seconds(10),
                   FindUnmatched{tenant, delivery.provider, delivery.provider_message_id})
         .then(
-            [desk, id = delivery.provider_message_id](const Entries& entries) {
-              --desk->lookups;
-              if (desk->ended) return;
+            [desk, read, id = delivery.provider_message_id](const Entries& entries) {
+              desk->reading.erase(read);
               for (auto& entry : *entries) {
                 auto* mine = desk->outstanding_with(entry.provider, id);
                 if (mine == nullptr) break;
@@ -374,10 +375,10 @@ struct Desk : std::enable_shared_from_this<Desk> {
               }
               desk->flush();
             },
-            [desk](const caf::error&) {
-              // The next activation looks again.
+            [desk, read](const caf::error&) {
+              // They stay in the journal; the message's next report looks for them again.
+              desk->reading.erase(read);
               log::warn("conversation.unmatched_not_read");
-              --desk->lookups;
               desk->maybe_quit();
             });
   }
@@ -398,7 +399,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
 
   void refused(const WriteSet&, const Error& error) {
     committing = false;
-    if (error.code == Errc::internal && in_flight.size() > 1) {
+    bool own_fault = error.code == Errc::idempotency_running || error.code == Errc::internal;
+    if (own_fault && in_flight.size() > 1) {
       while (!in_flight.empty()) {
         queue.push_front(std::move(in_flight.back()));
         in_flight.pop_back();
@@ -407,8 +409,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
       flush();
       return;
     }
-    if (error.code == Errc::idempotency_running || error.code == Errc::internal) {
-      // The set's own fault; the thread is as it was.
+    if (own_fault) {
+      // The thread is as it was.
       for (auto& waiting : in_flight) waiting.promise.deliver(to_caf(error));
       in_flight.clear();
       flush();
@@ -422,13 +424,15 @@ struct Desk : std::enable_shared_from_this<Desk> {
     ended = true;
     for (auto& waiting : in_flight) waiting.promise.deliver(to_caf(error));
     for (auto& waiting : queue) waiting.promise.deliver(to_caf(error));
+    for (auto& [read, promise] : reading) promise.deliver(to_caf(error));
+    reading.clear();
     in_flight.clear();
     queue.clear();
     self->quit(caf::exit_reason::user_shutdown);
   }
 
   void maybe_quit() {
-    if (!draining || ended || committing || lookups > 0 || !queue.empty()) return;
+    if (!draining || ended || committing || !queue.empty() || !reading.empty()) return;
     ended = true;
     self->quit(caf::exit_reason::normal);
   }
@@ -439,7 +443,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
 
   void tick(std::uint64_t seen) {
     if (ended || draining) return;
-    if (seen != activity || committing || lookups > 0 || !queue.empty()) {
+    if (seen != activity || committing || !reading.empty() || !queue.empty()) {
       arm_idle_timer();
       return;
     }
