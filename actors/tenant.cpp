@@ -3,6 +3,7 @@
 #include "actors/tenant.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "base/log.hpp"
@@ -72,6 +73,14 @@ struct Job {
   caf::typed_response_promise<Applied> promise;
   std::uint32_t effects = 0;
   std::size_t open = 0;  ///< requests without an answer yet
+  /// A report that waits for its turn, and the delivery it is about (message_seq 0: none).
+  struct Held {
+    std::shared_ptr<ReportStatuses> batch;
+    std::size_t index = 0;
+    Delivery found;
+  };
+  std::deque<Held> held;
+  std::size_t applying = 0;
   bool failed = false;
   caf::error error;
 };
@@ -145,32 +154,50 @@ void keep(const JobPtr& job, const ReportStatuses& batch, const ReportedStatus& 
   store(job, std::move(set), nullptr);
 }
 
-/// Gives one report to the conversation that owns its message.
+/// A conversation takes 256 commands at once: a batch may all be one contact's.
+constexpr std::size_t applying_max = 128;
+
+void apply_held(const JobPtr& job);
+
+/// Gives one report to the conversation that owns its message, now or in its turn.
 void apply(const JobPtr& job, const std::shared_ptr<ReportStatuses>& batch, std::size_t index,
            const Delivery* found) {
-  ApplyReport command;
-  command.tenant_id = batch->tenant_id;
-  command.integration_id = batch->integration_id;
-  command.report = batch->reports[index];
-  if (found != nullptr) {
-    command.found = *found;
-    command.contact_id = found->contact_id;
+  job->held.push_back({batch, index, found ? *found : Delivery{}});
+  apply_held(job);
+}
+
+void apply_held(const JobPtr& job) {
+  while (!job->held.empty() && job->applying < applying_max) {
+    auto next = std::move(job->held.front());
+    job->held.pop_front();
+    ApplyReport command;
+    command.tenant_id = next.batch->tenant_id;
+    command.integration_id = next.batch->integration_id;
+    command.report = next.batch->reports[next.index];
+    command.contact_id = next.found.contact_id;
+    command.found = std::move(next.found);
+    ++job->applying;
+    ++job->open;
+    job->desk->self
+        ->request(job->desk->context->directory, std::chrono::seconds(30), std::move(command))
+        .then(
+            [job](const Applied& a) {
+              --job->open;
+              --job->applying;
+              job->effects += a.count;
+              apply_held(job);
+            },
+            [job, batch = next.batch, index = next.index](const caf::error& e) {
+              --job->open;
+              --job->applying;
+              // A watermark of somebody we never spoke with.
+              if (from_caf(e).code == Errc::not_found)
+                keep(job, *batch, batch->reports[index]);
+              else
+                job->fail_with(e);
+              apply_held(job);
+            });
   }
-  ++job->open;
-  job->desk->self->request(job->desk->context->directory, std::chrono::seconds(30), command)
-      .then(
-          [job](const Applied& a) {
-            --job->open;
-            job->effects += a.count;
-          },
-          [job, batch, index](const caf::error& e) {
-            --job->open;
-            // A watermark of somebody we never spoke with.
-            if (from_caf(e).code == Errc::not_found)
-              keep(job, *batch, batch->reports[index]);
-            else
-              job->fail_with(e);
-          });
 }
 
 void route_found(const JobPtr& job, const std::shared_ptr<ReportStatuses>& batch,

@@ -487,7 +487,8 @@ void FeedHub::tick() {
       auto sessions = topic.sessions;
       for (auto* session : sessions) session->tick(now);
     }
-    std::erase_if(tickets_, [&](auto& t) { return t.second.expires < now; });
+    std::lock_guard lock(service_.shared->mutex);
+    std::erase_if(service_.shared->tickets, [&](auto& t) { return t.second.expires < now; });
     tick();
   });
 }
@@ -542,11 +543,13 @@ Task<Result<void>> FeedHub::listen(TenantId tenant) {
 Task<Result<Principal>> FeedHub::who(const Request& request) {
   auto ticket = request.query_value("ticket");
   if (ticket) {
-    auto there = tickets_.find(std::string(*ticket));
-    if (there == tickets_.end() || there->second.expires < steady_clock::now())
+    std::lock_guard lock(service_.shared->mutex);
+    auto& tickets = service_.shared->tickets;
+    auto there = tickets.find(std::string(*ticket));
+    if (there == tickets.end() || there->second.expires < steady_clock::now())
       co_return fail(Errc::unauthenticated, "the ticket is not valid any more");
     Principal principal = there->second.principal;
-    tickets_.erase(there);
+    tickets.erase(there);
     co_return principal;
   }
   auto token = bearer_token(request.header("authorization"));
@@ -609,9 +612,11 @@ void FeedHub::drain() {
 }
 
 std::string FeedHub::make_ticket(const Principal& principal, TimePoint& expires_at) {
-  if (tickets_.size() >= tickets_max) tickets_.clear();
+  std::lock_guard lock(service_.shared->mutex);
+  auto& tickets = service_.shared->tickets;
+  if (tickets.size() >= tickets_max) tickets.clear();
   auto ticket = random_base62(43);
-  tickets_[ticket] = {principal, steady_clock::now() + ticket_life};
+  tickets[ticket] = {principal, steady_clock::now() + ticket_life};
   expires_at = service_.clock.now() + ticket_life;
   return ticket;
 }

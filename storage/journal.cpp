@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 #include <unordered_set>
 
 #include "base/log.hpp"
@@ -109,6 +110,8 @@ const Query failures{"journal.failures", failures_sql.c_str()};
 
 constexpr std::size_t tenants_remembered_max = 100'000;
 constexpr auto idempotency_kept = std::chrono::hours{24};
+constexpr int doubt_rounds = 50;
+constexpr auto doubt_pause = std::chrono::milliseconds{100};
 constexpr Sequence no_limit = INT64_MAX;
 
 using TenantKey = std::pair<TenantId, std::string>;
@@ -420,7 +423,7 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
   return {};
 }
 
-bool GroupWriter::is_there(const WriteSet& set, Sequence first) {
+Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   if (set.entries.empty() || first == 0) return false;
   bool found = false;
   auto done = db_.transact({set.tenant_id}, true, "", [&](const pqxx::result&) {
@@ -430,7 +433,8 @@ bool GroupWriter::is_there(const WriteSet& set, Sequence first) {
             to_int(rows[0][1]) == to_millis(entry.at) &&
             to_string_or_empty(rows[0][2]) == entry.dedupe_key;
   });
-  return done && found;
+  if (!done) return fail(done.error());
+  return found;
 }
 
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
@@ -448,7 +452,16 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
                                 [](const Outcome& o) { return o.first_seq != 0; });
     if (written != outcomes.end()) {
       auto& set = *sets[static_cast<std::size_t>(written - outcomes.begin())];
-      if (is_there(set, written->first_seq)) return outcomes;
+      // A Postgres that restarts takes a moment; to say "not written" of what is written would
+      // make a client send it twice.
+      for (int i = 0; i < doubt_rounds; ++i) {
+        auto there = is_there(set, written->first_seq);
+        if (there) {
+          if (*there) return outcomes;
+          break;
+        }
+        std::this_thread::sleep_for(doubt_pause);
+      }
     }
     return fail(done.error());
   }

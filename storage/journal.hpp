@@ -50,7 +50,7 @@ class GroupWriter {
  private:
   Result<void> attempt(std::span<domain::WriteSet* const> sets, std::vector<Outcome>& outcomes,
                        TimePoint now, std::vector<domain::JournalEvent>* events);
-  bool is_there(const domain::WriteSet& set, Sequence first);
+  Result<bool> is_there(const domain::WriteSet& set, Sequence first);
   Connection& db_;
   Lease lease_;
   std::string fence_;

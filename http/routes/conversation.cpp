@@ -118,7 +118,11 @@ Task<Response> list_messages(Service& s, Request& r) {
   auto page = paging(r, "message", 1, {});
   if (!page) co_return problem(page.error(), r);
   ListMessages query{r.principal->tenant_id, *id, 0, page->limit};
-  if (!page->cursor.empty()) query.after = std::strtoll(page->cursor[0].c_str(), nullptr, 10);
+  if (!page->cursor.empty()) {
+    auto after = cursor_number(*page, 0);
+    if (!after) co_return problem(after.error(), r);
+    query.after = *after;
+  }
   auto found = co_await s.read(std::move(query));
   if (!found) co_return problem(found.error(), r);
   if (!(*found)->found) co_return problem(no_conversation(), r);

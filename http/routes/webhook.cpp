@@ -22,11 +22,12 @@ struct Batch {
   std::size_t open = 0;
   Error error;
   KeepEvents keep;  ///< what turned out to be without a place
+  std::size_t wake_at = 0;
   boost::asio::steady_timer done;
 
   void finish(const Error& e) {
     if (e.code != Errc::ok && error.code == Errc::ok) error = e;
-    if (--open == 0) done.cancel();
+    if (--open <= wake_at) done.cancel();
   }
 };
 using BatchPtr = std::shared_ptr<Batch>;
@@ -35,6 +36,18 @@ metric::Counter counted(std::string_view result) {
   return metric::counter("madansara_webhook_requests_total", "webhook requests by result",
                          {{"result", std::string(result)}});
 }
+
+/// Waits until at most `left` of the batch's commands are without an answer.
+Task<void> wait_for(const BatchPtr& batch, std::size_t left) {
+  boost::system::error_code ignored;
+  batch->wake_at = left;
+  while (batch->open > left)
+    co_await batch->done.async_wait(
+        boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+}
+
+/// A conversation takes 256 commands at once: a batch may all be one contact's.
+constexpr std::size_t under_way_max = 128;
 
 /// One command of a batch. `otherwise` tells where its events go if its target refuses it for good.
 template <class Command>
@@ -87,8 +100,8 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
   batch->keep = {tenant, integration.id, integration.provider, {}};
   ReportStatuses statuses{tenant, integration.id, {}};
   std::vector<KeptEvent> unreported;
-  batch->open = 1;
   for (auto& event : events) {
+    co_await wait_for(batch, under_way_max);
     if (auto* in = std::get_if<Inbound>(&event.what)) {
       std::vector<KeptEvent> otherwise{{"message", false, event.dedupe_key, event.raw}};
       start(s, batch,
@@ -112,12 +125,7 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
     }
   }
   if (!statuses.reports.empty()) start(s, batch, std::move(statuses), std::move(unreported));
-  batch->finish({});
-  if (batch->open > 0) {
-    boost::system::error_code ignored;
-    co_await batch->done.async_wait(
-        boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  }
+  co_await wait_for(batch, 0);
   if (batch->error.code != Errc::ok) co_return fail(batch->error);
   if (!batch->keep.events.empty()) {
     KeepEvents keep = std::move(batch->keep);
