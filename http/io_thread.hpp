@@ -49,6 +49,10 @@ void set_ready(EdgeState& state, bool ready);
 /// Another process has taken the database over: refuse everything that writes.
 void set_fenced(EdgeState& state);
 
+/// Whether a server could listen there now; port 0 always can. Nothing stays bound.
+/// errors: unavailable - the address is taken or not ours
+Result<void> can_listen(const std::string& address, std::uint16_t port);
+
 class IoThread {
  public:
   IoThread(caf::actor_system& system, Handles handles, messages::TenantRegistry& tenants,

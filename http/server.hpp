@@ -41,6 +41,10 @@ struct Limits {
 using Authenticate =
     std::function<boost::asio::awaitable<Result<Principal>>(std::string_view bearer)>;
 
+/// Whether a server could listen there now; port 0 always can. Nothing stays bound.
+/// errors: unavailable - the address is taken or not ours
+Result<void> can_listen(const std::string& address, std::uint16_t port);
+
 /// One server on one io_context that is run by exactly one thread. With several io threads, make
 /// one each: they share the port by SO_REUSEPORT and the counters by `Shared`.
 class Server {

@@ -321,6 +321,10 @@ int serve(const LoadedConfig& loaded) {
   auto database = open_database(config);
   if (!database) return give_up(database.error());
   if (auto migrated = storage::migrate(database->url); !migrated) return give_up(migrated.error());
+  // Taking the lease fences off whoever serves this database. A second start by mistake must fail
+  // before that, not after.
+  auto free = http::can_listen(config.server.bind, static_cast<std::uint16_t>(config.server.port));
+  if (!free) return give_up(free.error());
   std::int64_t epoch = 0;
   {
     storage::Connection connection(database->url);

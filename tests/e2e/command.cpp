@@ -3,6 +3,7 @@
 
 #include "base/id.hpp"
 #include "tests/support/inbox.hpp"
+#include "tests/support/provider.hpp"
 #include "tests/support/server.hpp"
 
 using namespace sara;
@@ -80,10 +81,12 @@ TEST_CASE("command: a configuration that cannot be right is refused before anyth
   CHECK(madansara({"check-config", "--data-dir", data}).status == 0);
 }
 
-TEST_CASE("command: a port that is taken is said so, and the exit is 1") {
-  auto& server = shared_server();
+TEST_CASE("command: a second start on a taken port fails, and the first server goes on writing") {
+  Server server;
+  Shop shop(server);
   auto outcome = server.command({"serve", "--port", std::to_string(server.port())});
   CHECK(outcome.status == 1);
   CHECK(outcome.errors.find(std::to_string(server.port())) != std::string::npos);
-  CHECK(HttpClient(server.port()).get("/ready").status == 200);
+  CHECK(shop.api.get("/ready").status == 200);
+  make_sandbox(shop.api);  // Throws if it cannot be stored.
 }
