@@ -32,6 +32,7 @@ struct Waiting {
 
 constexpr std::size_t commands_per_set_max = 64;
 constexpr std::size_t recent_keys_max = 16;
+constexpr auto unmatched_wait = std::chrono::hours{24};
 
 const std::string& key_of(const Command& command) {
   static const std::string none;
@@ -150,7 +151,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
         in_flight.push_back(std::move(waiting));
       }
       if (in_flight.empty()) continue;
-      if (set->entries.empty() && set->conversations.empty() && set->deliveries.empty()) {
+      if (set->entries.empty() && set->conversations.empty() && set->deliveries.empty() &&
+          set->idempotency.key.empty()) {
         // Nothing to write: the commands found things as they wanted them.
         answer(*set, 0);
         continue;
@@ -254,7 +256,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
   std::string render_conversation(const WriteSet& set, Sequence first) const {
     Conversation conversation = working.conversation;
     conversation.last_message.seq = WriteSet::resolve(conversation.last_message.seq, first);
-    if (first != 0) conversation.seq = first + static_cast<Sequence>(set.entries.size()) - 1;
+    if (first != 0 && !set.conversations.empty() && !set.entries.empty())
+      conversation.seq = first + static_cast<Sequence>(set.entries.size()) - 1;
     std::string out;
     json::Writer w(out);
     write_conversation(w, tenant, conversation, *working.contact, true);
@@ -272,7 +275,8 @@ struct Desk : std::enable_shared_from_this<Desk> {
   void committed_now(const WriteSet& set, const Committed& c) {
     committing = false;
     if (!c.duplicates.empty()) {
-      // The set was not written. What the database knows is acknowledged, the rest decided again.
+      // The set was not written. What the database knows is acknowledged, the rest is decided
+      // again.
       for (auto& key : c.duplicates) note_recent(key);
       std::deque<Waiting> again;
       for (auto& waiting : in_flight)
@@ -379,6 +383,14 @@ struct Desk : std::enable_shared_from_this<Desk> {
             });
   }
 
+  /// A crash may have come between a message's record and its waiting statuses.
+  void look_for_unmatched() {
+    auto since = context->clock->now() - unmatched_wait;
+    for (auto& delivery : committed.outstanding)
+      if (!delivery.provider_message_id.empty() && delivery.sent_at > since)
+        apply_unmatched(delivery);
+  }
+
   const Delivery* outstanding_with(Provider provider, const std::string& id) const {
     for (auto& d : committed.outstanding)
       if (d.provider == provider && d.provider_message_id == id) return &d;
@@ -431,7 +443,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
 
   void tick(std::uint64_t seen) {
     if (ended || draining) return;
-    if (seen != activity || committing || !queue.empty()) {
+    if (seen != activity || committing || !reading.empty() || !queue.empty()) {
       arm_idle_timer();
       return;
     }
@@ -461,6 +473,7 @@ conversation_actor::behavior_type conversation(conversation_actor::pointer self,
                                                std::shared_ptr<const Thread> thread) {
   auto desk = std::make_shared<Desk>(self, context, tenant, *thread);
   desk->arm_idle_timer();
+  desk->look_for_unmatched();
   return {
       [desk](ReceiveInbound& m) { return desk->accept<InboundReceived>(m); },
       [desk](ApplyReport& m) { return desk->accept<Applied>(m); },

@@ -106,8 +106,9 @@ struct Worker : std::enable_shared_from_this<Worker> {
     command.accepted_before = d.status != MessageStatus::sending;
     auto worker = shared_from_this();
     self->request(options.sandbox, settle_deadline, std::move(command))
-        .then([worker, item](const SandboxAccepted& a) mutable { worker->sent(std::move(item), a); },
-              [worker, item](const caf::error&) mutable { worker->retry(std::move(item)); });
+        .then(
+            [worker, item](const SandboxAccepted& a) mutable { worker->sent(std::move(item), a); },
+            [worker, item](const caf::error&) mutable { worker->retry(std::move(item)); });
   }
 
   void sent(DueItem item, const SandboxAccepted& answer) {

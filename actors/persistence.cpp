@@ -55,9 +55,7 @@ struct Writer {
     if (!outcomes) {
       failures.add();
       if (outcomes.error().code == Errc::stale) {
-        fenced = true;
-        log::error("persistence.fenced", {{"epoch", options.lease.epoch}});
-        if (options.fenced) options.fenced();
+        give_way();
         for (auto& promise : promises) promise.deliver(not_ours());
         return;
       }
@@ -86,6 +84,12 @@ struct Writer {
     if (!batch.empty()) queue_flush(self);
   }
 
+  void give_way() {
+    fenced = true;
+    log::error("persistence.fenced", {{"epoch", options.lease.epoch}});
+    if (options.fenced) options.fenced();
+  }
+
   void queue_flush(persistence_actor::pointer self) {
     if (flush_queued) return;
     flush_queued = true;
@@ -97,6 +101,12 @@ struct Writer {
   }
 };
 
+caf::error refusal(Writer& writer, const Error& error) {
+  if (error.code != Errc::stale) return to_caf(error);
+  writer.give_way();
+  return Writer::not_ours();
+}
+
 caf::result<RegistryChanged> change(Writer& writer, const RegistryChange& c) {
   if (writer.fenced) return Writer::not_ours();
   auto now = writer.options.clock->now();
@@ -104,17 +114,17 @@ caf::result<RegistryChanged> change(Writer& writer, const RegistryChange& c) {
     case RegistryChange::Kind::save_integration: {
       auto done = storage::save_integration(writer.db, *writer.options.vault, c.integration,
                                             c.idempotency, now);
-      if (!done) return to_caf(done.error());
+      if (!done) return refusal(writer, done.error());
       return RegistryChanged{true, {}};
     }
     case RegistryChange::Kind::delete_integration: {
       auto done = storage::delete_integration(writer.db, c.tenant_id, c.integration.id);
-      if (!done) return to_caf(done.error());
+      if (!done) return refusal(writer, done.error());
       return RegistryChanged{*done, {}};
     }
     case RegistryChange::Kind::save_contact: {
       auto done = storage::create_contact(writer.db, c.tenant_id, c.contact, c.idempotency, now);
-      if (!done) return to_caf(done.error());
+      if (!done) return refusal(writer, done.error());
       return RegistryChanged{!*done, *done};
     }
   }

@@ -132,8 +132,9 @@ query_actor::behavior_type query(query_actor::pointer, std::string url,
       [db](const ListFailures& q) {
         return share<Entries>(storage::list_failures(*db, q.tenant_id, q.before, q.limit));
       },
-      [db](const FindIdempotency& q) {
-        return share_or_null<IdempotencyPtr>(storage::find_idempotency(*db, q.tenant_id, q.key));
+      [db, clock](const FindIdempotency& q) {
+        return share_or_null<IdempotencyPtr>(
+            storage::find_idempotency(*db, q.tenant_id, q.key, clock->now()));
       },
       [db, clock](const FindApiKey& q) -> caf::result<ApiKeyPtr> {
         auto row = storage::find_api_key(*db, q.id, clock->now());
@@ -152,9 +153,12 @@ query_actor::behavior_type query(query_actor::pointer, std::string url,
       },
       [db](const ListDue& q) -> caf::result<DuePagePtr> {
         auto page = std::make_shared<DuePage>();
-        auto due = storage::list_due(*db, q.after, q.tenants, page->last_tenant, page->more);
+        auto due = storage::list_due(*db, {q.after, q.after_seq}, q.tenants, q.reported);
         if (!due) return to_caf(due.error());
-        for (auto& d : *due)
+        page->last_tenant = due->last.first;
+        page->last_seq = due->last.second;
+        page->more = due->more;
+        for (auto& d : due->items)
           page->items.push_back({d.tenant_id, std::move(d.delivery), std::move(d.subject),
                                  std::move(d.body)});
         return DuePagePtr{std::move(page)};

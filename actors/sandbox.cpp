@@ -42,6 +42,7 @@ struct Provider : std::enable_shared_from_this<Provider> {
   Context* context;
   outbound_actor outbound;
   std::multimap<TimePoint, Callback> due;
+  caf::actor_clock::time_point armed{};  ///< when the next tick comes; epoch: none is on its way
 
   const Integration* integration(const Callback& c, TenantPtr& keep) const {
     keep = context->tenants->find(c.tenant_id);
@@ -67,10 +68,23 @@ struct Provider : std::enable_shared_from_this<Provider> {
 
   void schedule(Callback c, Millis after) {
     due.emplace(context->clock->now() + after, std::move(c));
-    self->delayed_send(self, after + Millis{1}, caf::tick_atom_v);
+    arm();
+  }
+
+  /// One timer at a time: if each tick armed its own successor, a provider that is never idle would
+  /// gather as many timers as it ever had callbacks, all firing at once.
+  void arm() {
+    if (due.empty()) return;
+    auto wait = std::max(due.begin()->first - context->clock->now(), Millis{0}) + Millis{1};
+    auto at = self->clock().now() + wait;
+    if (armed != caf::actor_clock::time_point{} && armed <= at) return;
+    armed = at;
+    self->delayed_send(self, wait, caf::tick_atom_v);
   }
 
   void tick() {
+    // A timer that an earlier one has overtaken ends here.
+    if (armed <= self->clock().now()) armed = {};
     auto now = context->clock->now();
     while (!due.empty() && due.begin()->first <= now) {
       auto c = std::move(due.begin()->second);
@@ -78,8 +92,7 @@ struct Provider : std::enable_shared_from_this<Provider> {
       post(std::move(c));
     }
     // The timer's clock and the calendar's may disagree: never leave one behind.
-    if (!due.empty())
-      self->delayed_send(self, due.begin()->first - now + Millis{1}, caf::tick_atom_v);
+    arm();
   }
 
   std::string body_of(const Callback& c) const {

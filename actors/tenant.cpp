@@ -3,6 +3,7 @@
 #include "actors/tenant.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "base/log.hpp"
@@ -45,11 +46,14 @@ using DeskPtr = std::shared_ptr<Desk>;
 
 /// One request's work: done when nothing is outstanding; the first error is its answer.
 struct Job {
-  Job(DeskPtr d, caf::typed_response_promise<Applied> p) : desk(std::move(d)), promise(std::move(p)) {
+  Job(DeskPtr d, caf::typed_response_promise<Applied> p)
+      : desk(std::move(d)), promise(std::move(p)) {
     ++desk->activity;
     ++desk->open_jobs;
   }
   ~Job() {
+    // A tenant that crashes drops what it waits for unanswered: that is no acknowledgement.
+    if (open > 0) fail_with(to_caf(Errc::unavailable, "the request was not finished; try again"));
     if (failed)
       promise.deliver(error);
     else
@@ -68,6 +72,15 @@ struct Job {
   DeskPtr desk;
   caf::typed_response_promise<Applied> promise;
   std::uint32_t effects = 0;
+  std::size_t open = 0;  ///< requests without an answer yet
+  /// A report that waits for its turn, and the delivery it is about (message_seq 0: none).
+  struct Held {
+    std::shared_ptr<ReportStatuses> batch;
+    std::size_t index = 0;
+    Delivery found;
+  };
+  std::deque<Held> held;
+  std::size_t applying = 0;
   bool failed = false;
   caf::error error;
 };
@@ -81,9 +94,11 @@ void store(const JobPtr& job, WriteSetPtr set,
            std::function<void(const std::vector<std::string>&)> matched) {
   if (set->entries.empty()) return;
   auto self = job->desk->self;
+  ++job->open;
   self->request(job->desk->context->writer_of(job->desk->tenant), caf::infinite, set)
       .then(
           [job, set, matched](const Committed& c) {
+            --job->open;
             if (c.duplicates.empty() && c.matched.empty()) {
               job->effects += static_cast<std::uint32_t>(set->entries.size());
               return;
@@ -97,7 +112,10 @@ void store(const JobPtr& job, WriteSetPtr set,
             store(job, rest, matched);
             if (!c.matched.empty() && matched) matched(c.matched);
           },
-          [job](const caf::error& e) { job->fail_with(e); });
+          [job](const caf::error& e) {
+            --job->open;
+            job->fail_with(e);
+          });
 }
 
 /// Entries of one set share no key: a repeated one is dropped.
@@ -136,26 +154,50 @@ void keep(const JobPtr& job, const ReportStatuses& batch, const ReportedStatus& 
   store(job, std::move(set), nullptr);
 }
 
-/// Gives one report to the conversation that owns its message.
+/// A conversation takes 256 commands at once: a batch may all be one contact's.
+constexpr std::size_t applying_max = 128;
+
+void apply_held(const JobPtr& job);
+
+/// Gives one report to the conversation that owns its message, now or in its turn.
 void apply(const JobPtr& job, const std::shared_ptr<ReportStatuses>& batch, std::size_t index,
            const Delivery* found) {
-  ApplyReport command;
-  command.tenant_id = batch->tenant_id;
-  command.integration_id = batch->integration_id;
-  command.report = batch->reports[index];
-  if (found != nullptr) {
-    command.found = *found;
-    command.contact_id = found->contact_id;
-  }
-  job->desk->self->request(job->desk->context->directory, std::chrono::seconds(30), command)
-      .then([job](const Applied& a) { job->effects += a.count; },
-            [job, batch, index](const caf::error& e) {
+  job->held.push_back({batch, index, found ? *found : Delivery{}});
+  apply_held(job);
+}
+
+void apply_held(const JobPtr& job) {
+  while (!job->held.empty() && job->applying < applying_max) {
+    auto next = std::move(job->held.front());
+    job->held.pop_front();
+    ApplyReport command;
+    command.tenant_id = next.batch->tenant_id;
+    command.integration_id = next.batch->integration_id;
+    command.report = next.batch->reports[next.index];
+    command.contact_id = next.found.contact_id;
+    command.found = std::move(next.found);
+    ++job->applying;
+    ++job->open;
+    job->desk->self
+        ->request(job->desk->context->directory, std::chrono::seconds(30), std::move(command))
+        .then(
+            [job](const Applied& a) {
+              --job->open;
+              --job->applying;
+              job->effects += a.count;
+              apply_held(job);
+            },
+            [job, batch = next.batch, index = next.index](const caf::error& e) {
+              --job->open;
+              --job->applying;
               // A watermark of somebody we never spoke with.
               if (from_caf(e).code == Errc::not_found)
                 keep(job, *batch, batch->reports[index]);
               else
                 job->fail_with(e);
+              apply_held(job);
             });
+  }
 }
 
 void route_found(const JobPtr& job, const std::shared_ptr<ReportStatuses>& batch,
@@ -209,9 +251,17 @@ void route(const JobPtr& job, std::shared_ptr<ReportStatuses> batch) {
     route_found(job, batch, {});
     return;
   }
+  ++job->open;
   job->desk->self->request(job->desk->context->reader(), query_deadline, std::move(query))
-      .then([job, batch](const Deliveries& found) { route_found(job, batch, *found); },
-            [job](const caf::error& e) { job->fail_with(e); });
+      .then(
+          [job, batch](const Deliveries& found) {
+            --job->open;
+            route_found(job, batch, *found);
+          },
+          [job](const caf::error& e) {
+            --job->open;
+            job->fail_with(e);
+          });
 }
 
 void keep_all(const JobPtr& job, const KeepEvents& m) {

@@ -15,8 +15,8 @@ using Sha256 = std::array<unsigned char, 32>;
 using Sha1 = std::array<unsigned char, 20>;
 
 Sha256 sha256(std::string_view data);
-/// A keyed HMAC that is set up once and copied for each message (a fresh EVP_MAC costs 1.7 us, a copy 0.7).
-/// Safe to use from several threads at once.
+/// A keyed HMAC that is set up once and copied for each message (a fresh EVP_MAC costs 1.7 us, a
+/// copy 0.7). Safe to use from several threads at once.
 class HmacKey {
  public:
   enum class Hash { sha1, sha256 };
@@ -82,7 +82,8 @@ Result<std::string> from_base64url(std::string_view text);
 /// AES-256-GCM. key: 32 bytes. Returns nonce (12) | ciphertext | tag (16).
 std::string seal(std::string_view key, std::string_view plaintext, std::string_view associated);
 /// errors: bad_signature - another key, other associated data, or changed bytes
-Result<std::string> open(std::string_view key, std::string_view sealed, std::string_view associated);
+Result<std::string> open(std::string_view key, std::string_view sealed,
+                         std::string_view associated);
 
 /// Overwrites a secret before its memory is given back.
 void cleanse(std::string& secret);

@@ -43,7 +43,9 @@ class Ref {
   std::optional<double> number() const;
   std::optional<bool> boolean() const;
   /// The string, or `fallback`.
-  std::string_view string_or(std::string_view fallback) const { return string().value_or(fallback); }
+  std::string_view string_or(std::string_view fallback) const {
+    return string().value_or(fallback);
+  }
   /// The value as compact JSON text.
   std::string dump() const;
 
@@ -85,7 +87,8 @@ Result<Document> parse(std::string_view text, const Limits& limits);
 std::vector<std::string_view> raw_elements(std::string_view array);
 std::string_view raw_member(std::string_view object, std::string_view key);
 
-/// Appends compact JSON to a string; bytes that are not UTF-8 become U+FFFD. Misuse (a value without its key) is a bug and asserts.
+/// Appends compact JSON to a string; bytes that are not UTF-8 become U+FFFD. Misuse (a value
+/// without its key) is a bug and asserts.
 class Writer {
  public:
   explicit Writer(std::string& out);
@@ -109,7 +112,9 @@ class Writer {
   /// key + value, for the common case.
   Writer& member(std::string_view name, std::string_view value) { return key(name).string(value); }
   Writer& member(std::string_view name, const char* value) { return key(name).string(value); }
-  Writer& member(std::string_view name, const std::string& value) { return key(name).string(value); }
+  Writer& member(std::string_view name, const std::string& value) {
+    return key(name).string(value);
+  }
   Writer& member(std::string_view name, std::int64_t value) { return key(name).integer(value); }
   Writer& member(std::string_view name, int value) { return key(name).integer(value); }
   Writer& member(std::string_view name, bool value) { return key(name).boolean(value); }

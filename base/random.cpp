@@ -4,9 +4,11 @@
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <string_view>
 
@@ -15,15 +17,22 @@
 namespace sara {
 namespace {
 
+/// Counts forks: a child must not hand out what its parent will hand out too.
+std::atomic<std::uint32_t> forks{0};
+const int watching = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+
 /// Bytes are handed out once and wiped at once, so a later leak of the pool tells nothing.
 struct Pool {
   std::array<unsigned char, 512> bytes;
   std::size_t used = bytes.size();
+  std::uint32_t filled_after = 0;  ///< so many forks
 
   std::uint64_t take() {
-    if (used == bytes.size()) {
+    if (used == bytes.size() || filled_after != forks) {
+      ensure(watching == 0, "forks cannot be watched");
       random_bytes(bytes);
       used = 0;
+      filled_after = forks;
     }
     std::uint64_t value = 0;
     std::memcpy(&value, bytes.data() + used, sizeof value);

@@ -23,8 +23,22 @@ std::size_t body_bytes_max(Channel channel) {
 
 constexpr std::size_t outstanding_max = 1000;
 
+/// Room is made by the oldest that is delivered already: what is later said of it is applied to the
+/// database's row. A message that still has to leave must be found here.
+void add_outstanding(std::vector<Delivery>& outstanding, const Delivery& delivery) {
+  if (outstanding.size() >= outstanding_max) {
+    auto old = std::find_if(outstanding.begin(), outstanding.end(), [](const Delivery& d) {
+      return d.status == MessageStatus::delivered;
+    });
+    if (old != outstanding.end()) outstanding.erase(old);
+  }
+  outstanding.push_back(delivery);
+}
+
 /// The provider's time of an event, as far as it can be believed: not in the future.
-TimePoint event_time(TimePoint said, TimePoint now) { return known(said) && said < now ? said : now; }
+TimePoint event_time(TimePoint said, TimePoint now) {
+  return known(said) && said < now ? said : now;
+}
 
 }  // namespace
 
@@ -153,8 +167,7 @@ void Thread::receive(const Inbound& in, IntegrationId integration, const std::st
   ++conversation.outbound_count;
   add_message(entry, out);
   delivery.message_seq = conversation.last_message.seq;
-  if (!settled(delivery.status) && outstanding.size() < outstanding_max)
-    outstanding.push_back(delivery);
+  if (!settled(delivery.status)) add_outstanding(outstanding, delivery);
   out.put(delivery);
 }
 
@@ -218,7 +231,7 @@ Result<void> Thread::reply(const ReplyRequest& request, const RouteChooser& rout
   ++conversation.outbound_count;
   add_message(entry, out);
   delivery.message_seq = conversation.last_message.seq;
-  if (outstanding.size() < outstanding_max) outstanding.push_back(delivery);
+  add_outstanding(outstanding, delivery);
   out.put(delivery);
   return {};
 }
@@ -341,6 +354,10 @@ int Thread::settle(const Delivery& outcome, TimePoint now, WriteSet& out) {
   // The provider's answer may come after its own signed report: then only the id is news.
   Delivery to = outcome;
   if (!advances(mine->status, outcome.status)) {
+    // This very attempt is recorded already: only the answer to that commit was lost.
+    if (outcome.status == MessageStatus::sending && mine->status == outcome.status &&
+        mine->attempt == outcome.attempt)
+      return 1;
     if (!mine->provider_message_id.empty() || outcome.provider_message_id.empty()) return 0;
     to = *mine;
     to.provider_message_id = outcome.provider_message_id;

@@ -1,5 +1,5 @@
-// A conversation: one contact's thread across channels. Decides what an inbound message, a reply and
-// a provider's report do to it; stores nothing itself.
+// A conversation: one contact's thread across channels. Decides what an inbound message, a reply
+// and a provider's report do to it; stores nothing itself.
 #pragma once
 
 #include <cstdint>
@@ -105,7 +105,8 @@ class RouteChooser {
 };
 
 struct ThreadPolicy {
-  Millis reopen_within = std::chrono::days{7};  ///< after resolving; later a new conversation starts
+  /// After resolving; later a new conversation starts.
+  Millis reopen_within = std::chrono::days{7};
 };
 
 /// Everything that one contact's single writer knows: the contact, the newest conversation, and the

@@ -100,7 +100,9 @@ bool passes(const InboxFilter& f, const Marks& m) {
 bool mentions(const std::string& text, const Contact& contact, std::string_view preview) {
   if (text.empty()) return true;
   std::string wanted = text::lower_ascii(text);
-  auto has = [&](std::string_view s) { return text::lower_ascii(s).find(wanted) != std::string::npos; };
+  auto has = [&](std::string_view s) {
+    return text::lower_ascii(s).find(wanted) != std::string::npos;
+  };
   if (has(contact.name) || has(preview)) return true;
   return std::any_of(contact.identities.begin(), contact.identities.end(),
                      [&](const Identity& i) { return has(i.address); });

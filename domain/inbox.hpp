@@ -34,8 +34,8 @@ struct InboxFilter {
 
 enum class InboxSort : std::uint8_t { newest, oldest, sla_due, urgency };
 
-/// One filter by its query name: status, channel, intent, urgency, assigned_to, flagged, sla, label, q.
-/// me: what `assigned_to=me` means.
+/// One filter by its query name: status, channel, intent, urgency, assigned_to, flagged, sla,
+/// label, q. me: what `assigned_to=me` means.
 /// errors: invalid_argument - unknown name or value
 Result<void> set_filter(InboxFilter& filter, std::string_view name, std::string_view value,
                         std::string_view me);

@@ -39,6 +39,8 @@ struct TenantSnapshot : RouteChooser {
     std::vector<Channel> channels;
   };
   std::vector<Offer> offers;  ///< oldest first
+  /// How many transactions had ended when it was read: an older reading never replaces a newer.
+  std::int64_t as_of = 0;
 
   const Integration* find(IntegrationId integration_id) const;
   /// The integration that carried the last inbound, else the oldest that serves the channel; the

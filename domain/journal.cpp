@@ -37,8 +37,9 @@ std::string_view dedupe_prefix(Provider provider) {
 }
 
 std::string_view provider_message_id(std::string_view dedupe_key) {
-  return dedupe_key.size() > 2 && dedupe_key[1] == '/' && dedupe_key[2] != '#' ? dedupe_key.substr(2)
-                                                                               : std::string_view{};
+  return dedupe_key.size() > 2 && dedupe_key[1] == '/' && dedupe_key[2] != '#'
+             ? dedupe_key.substr(2)
+             : std::string_view{};
 }
 
 namespace {

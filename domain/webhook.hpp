@@ -43,7 +43,7 @@ std::string_view to_string(MessageStatus status);
 struct Inbound {
   Channel channel = Channel::none;
   Provider provider = Provider::none;
-  bool echo = false;         ///< written by the business elsewhere: stored as outbound, never answered
+  bool echo = false;  ///< written by the business elsewhere: stored as outbound, never answered
   std::string address;       ///< the contact's, as its channel normalises it
   std::string account;       ///< our own: To number, page id, phone number id
   std::string provider_message_id;
@@ -61,7 +61,8 @@ struct Receipt {
   Provider provider = Provider::none;
   std::string provider_message_id;  ///< empty if the report is a watermark
   std::string address;              ///< the contact's, where the report names it
-  TimePoint watermark{};  ///< everything sent to `address` up to here has this status; else the epoch
+  /// Everything sent to `address` up to here has this status; the epoch: no watermark.
+  TimePoint watermark{};
   MessageStatus status = MessageStatus::sent;
   TimePoint at{};
   std::string event;       ///< the provider's own word: "delivered", "open", "spamreport"

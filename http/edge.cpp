@@ -24,7 +24,17 @@ Edge::Edge(const Router& routes, Limits all_limits, Authenticate auth,
       now(std::chrono::steady_clock::now()),
       waste(waste_bytes),
       next_request_id(random_u64()),
-      request_id_prefix(static_cast<std::uint32_t>(random_u64())) {}
+      request_id_prefix(static_cast<std::uint32_t>(random_u64())) {
+  const std::lock_guard lock{shared->mutex};
+  if (!shared->key_quota && limits.requests_per_minute_max > 0) {
+    shared->key_quota =
+        std::make_unique<Quota>(limits.requests_per_minute_max, std::chrono::minutes{1});
+  }
+  if (!shared->stranger_quota && limits.stranger_requests_per_15_min_max > 0) {
+    shared->stranger_quota =
+        std::make_unique<Quota>(limits.stranger_requests_per_15_min_max, std::chrono::minutes{15});
+  }
+}
 
 std::optional<Place> Place::take(const std::shared_ptr<Edge>& edge, const asio::ip::address& peer) {
   auto& shared = *edge->shared;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "http/head.hpp"
+#include "http/quota.hpp"
 #include "http/server.hpp"
 
 namespace sara::http {
@@ -28,6 +29,8 @@ struct Server::Shared {
   std::mutex mutex;  ///< for what follows; taken once for each connection, never for a request
   std::unordered_map<std::string, std::size_t> connections_per_ip;
   std::vector<boost::asio::ip::tcp::endpoint> listening;
+  std::unique_ptr<Quota> key_quota;       ///< none: no quota. Made with the first edge.
+  std::unique_ptr<Quota> stranger_quota;  ///< of clients without a good credential
 };
 
 class Session;

@@ -25,6 +25,7 @@ constexpr int replay_page = 500;
 constexpr auto tick_every = std::chrono::seconds(1);
 constexpr auto ticket_life = std::chrono::seconds(30);
 constexpr auto resync_patience = std::chrono::seconds(10);
+constexpr auto close_patience = std::chrono::seconds(5);
 constexpr std::size_t tickets_max = 10'000;
 
 metric::Gauge& open_sockets() {
@@ -153,7 +154,10 @@ class FeedSession : public std::enable_shared_from_this<FeedSession> {
   Sequence written_ = 0;   ///< the last event that the socket has taken, or is taking
   std::uint64_t subscription_ = 0;
   bool closing_ = false;
+  bool greeted_ = false;
   bool writing_ = false;
+  bool pinging_ = false;
+  steady_clock::time_point closing_since_{};
   steady_clock::time_point write_began_{};
   steady_clock::time_point heard_ = steady_clock::now();
   steady_clock::time_point pinged_ = steady_clock::now();
@@ -183,19 +187,23 @@ Task<void> FeedSession::run(const std::shared_ptr<FeedSession>& me, const Reques
     raw->heard_ = steady_clock::now();
   });
 
-  // Listen first, then ask where the journal stands: nothing can fall between.
+  // Join first: another socket's leaving would stop the listening that this one has asked for.
+  self.hub_.join(self.who_.tenant_id, me.get());
+  // Listen, then ask where the journal stands: nothing can fall between.
   auto listening = co_await self.hub_.listen(self.who_.tenant_id);
   ReplayJournal where{self.who_.tenant_id, INT64_MAX - 1, 1};
   auto now = co_await self.hub_.service_.read(std::move(where));
-  if (!listening || !now) {
+  if (self.hub_.draining_) {
+    self.close(websocket::close_code::going_away, "resume with after=");
+  } else if (!listening || !now) {
     self.close(websocket::close_code::try_again_later, "not ready");
-    self.hub_.leave(self.who_.tenant_id, me.get());
-    co_return;
+  } else {
+    self.hello_seq_ = (*now)->last_seq;
+    self.greeted_ = true;
+    self.push_text("{\"type\":\"hello\",\"tenant_id\":\"" +
+                   sara::to_string(self.who_.tenant_id) +
+                   "\",\"seq\":" + std::to_string(self.hello_seq_) + "}");
   }
-  self.hello_seq_ = (*now)->last_seq;
-  self.push_text("{\"type\":\"hello\",\"tenant_id\":\"" + sara::to_string(self.who_.tenant_id) +
-                 "\",\"seq\":" + std::to_string(self.hello_seq_) + "}");
-  self.hub_.join(self.who_.tenant_id, me.get());
   asio::co_spawn(self.ws_.get_executor(), write_all(me), asio::detached);
 
   beast::flat_buffer buffer;
@@ -222,6 +230,8 @@ Task<void> FeedSession::run(const std::shared_ptr<FeedSession>& me, const Reques
   self.closing_ = true;
   self.mode_ = Mode::quiet;
   self.wake_.cancel();
+  // A write that hangs would keep the socket for ever: nobody ticks it any more.
+  self.ws_.next_layer().close(error);
 }
 
 void FeedSession::push_text(std::string text) { enqueue(Frame{nullptr, std::move(text)}); }
@@ -265,7 +275,8 @@ void FeedSession::handle(std::string_view text) {
   auto command = parse_feed_command(text, who_.key_id);
   if (!command) {
     auto& e = command.error();
-    std::string detail = e.fields.empty() ? e.detail : e.fields[0].pointer + " " + e.fields[0].detail;
+    std::string detail =
+        e.fields.empty() ? e.detail : e.fields[0].pointer + " " + e.fields[0].detail;
     push_text("{\"type\":\"error\",\"detail\":" + as_json(detail) + "}");
     return;
   }
@@ -283,7 +294,7 @@ void FeedSession::handle(std::string_view text) {
         w.member("at", to_rfc3339(hub_.service_.clock.now())).end_object();
       }
       for (auto* other : hub_.topics_[who_.tenant_id].sessions)
-        if (other != this && !other->full()) other->push_text(out);
+        if (other != this && other->greeted_ && !other->full()) other->push_text(out);
       break;
     }
   }
@@ -398,21 +409,31 @@ Task<void> FeedSession::catch_up(std::shared_ptr<FeedSession> me, std::uint64_t 
         co_return;
       }
     }
+    bool all = replay.events.size() < static_cast<std::size_t>(limit);
     for (auto& event : replay.events) {
       if (event->entry.seq <= self.position_) continue;
+      // A page of long messages is more than the queue may hold: what is left is read again.
+      if (self.full()) {
+        all = false;
+        break;
+      }
       self.offer(render_event(*event));
     }
-    if (replay.events.size() < static_cast<std::size_t>(limit) && self.attach()) co_return;
+    if (all && self.attach()) co_return;
   }
 }
 
 void FeedSession::tick(steady_clock::time_point now) {
-  if (closing_) return;
+  boost::system::error_code ignored;
+  if (closing_) {
+    // A peer that neither reads nor answers the close would keep its socket for ever.
+    if (now - closing_since_ > close_patience) ws_.next_layer().close(ignored);
+    return;
+  }
   auto& limits = hub_.limits_;
   bool stalled = writing_ && now - write_began_ > limits.write_stall;
   bool silent = now - heard_ > limits.pong_timeout;
   if (stalled || silent) {
-    boost::system::error_code ignored;
     ws_.next_layer().close(ignored);
     return;
   }
@@ -421,9 +442,12 @@ void FeedSession::tick(steady_clock::time_point now) {
     close(websocket::close_code::try_again_later, "too slow");
     return;
   }
-  if (now - pinged_ > limits.ping) {
+  if (now - pinged_ > limits.ping && !pinging_) {
     pinged_ = now;
-    ws_.async_ping({}, [me = shared_from_this()](boost::system::error_code) {});
+    pinging_ = true;
+    ws_.async_ping({}, [me = shared_from_this()](boost::system::error_code) {
+      me->pinging_ = false;
+    });
   }
   if (mode_ == Mode::live && now - marked_ > limits.mark && !full()) {
     marked_ = now;
@@ -434,6 +458,7 @@ void FeedSession::tick(steady_clock::time_point now) {
 void FeedSession::close(websocket::close_code code, const char* reason) {
   if (closing_) return;
   closing_ = true;
+  closing_since_ = steady_clock::now();
   mode_ = Mode::quiet;
   wake_.cancel();
   // Behind a write that hangs the close would hang too; the tick cuts both.
@@ -462,7 +487,8 @@ void FeedHub::tick() {
       auto sessions = topic.sessions;
       for (auto* session : sessions) session->tick(now);
     }
-    std::erase_if(tickets_, [&](auto& t) { return t.second.expires < now; });
+    std::lock_guard lock(service_.shared->mutex);
+    std::erase_if(service_.shared->tickets, [&](auto& t) { return t.second.expires < now; });
     tick();
   });
 }
@@ -491,6 +517,7 @@ void FeedHub::leave(TenantId tenant, FeedSession* session) {
   if (!there->second.sessions.empty()) return;
   topics_.erase(there);
   if (draining_) return;
+  // The inbox hears this and a later listen() in this order: who joins from here on is heard.
   asio::co_spawn(
       service_.bridge.io(),
       [](FeedHub* hub, TenantId id) -> Task<void> {
@@ -516,11 +543,13 @@ Task<Result<void>> FeedHub::listen(TenantId tenant) {
 Task<Result<Principal>> FeedHub::who(const Request& request) {
   auto ticket = request.query_value("ticket");
   if (ticket) {
-    auto there = tickets_.find(std::string(*ticket));
-    if (there == tickets_.end() || there->second.expires < steady_clock::now())
+    std::lock_guard lock(service_.shared->mutex);
+    auto& tickets = service_.shared->tickets;
+    auto there = tickets.find(std::string(*ticket));
+    if (there == tickets.end() || there->second.expires < steady_clock::now())
       co_return fail(Errc::unauthenticated, "the ticket is not valid any more");
     Principal principal = there->second.principal;
-    tickets_.erase(there);
+    tickets.erase(there);
     co_return principal;
   }
   auto token = bearer_token(request.header("authorization"));
@@ -534,7 +563,8 @@ Task<Result<Principal>> FeedHub::who(const Request& request) {
 bool FeedHub::origin_fits(const Request& request) const {
   auto origin = request.header("origin");
   // No browser, then: it has to bring the header's credential.
-  if (origin.empty()) return !request.header("authorization").empty() || request.query_value("ticket");
+  if (origin.empty())
+    return !request.header("authorization").empty() || request.query_value("ticket");
   auto host = std::string(request.header("host"));
   return origin == service_.options.public_base_url || origin == "http://" + host ||
          origin == "https://" + host;
@@ -578,13 +608,15 @@ void FeedHub::drain() {
     for (auto* session : sessions)
       session->close(websocket::close_code::going_away, "resume with after=");
   }
-  timer_.cancel();
+  // The ticks go on: they cut who does not answer the close.
 }
 
 std::string FeedHub::make_ticket(const Principal& principal, TimePoint& expires_at) {
-  if (tickets_.size() >= tickets_max) tickets_.clear();
+  std::lock_guard lock(service_.shared->mutex);
+  auto& tickets = service_.shared->tickets;
+  if (tickets.size() >= tickets_max) tickets.clear();
   auto ticket = random_base62(43);
-  tickets_[ticket] = {principal, steady_clock::now() + ticket_life};
+  tickets[ticket] = {principal, steady_clock::now() + ticket_life};
   expires_at = service_.clock.now() + ticket_life;
   return ticket;
 }

@@ -79,11 +79,6 @@ class FeedHub {
   Service& service_;
   FeedLimits limits_;
   std::unordered_map<TenantId, Topic> topics_;
-  struct Ticket {
-    Principal principal;
-    std::chrono::steady_clock::time_point expires;
-  };
-  std::unordered_map<std::string, Ticket> tickets_;
   boost::asio::steady_timer timer_;
   std::size_t session_count_ = 0;
   bool draining_ = false;

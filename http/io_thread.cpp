@@ -59,6 +59,9 @@ Limits server_limits(const EdgeOptions& o) {
   l.inbound_parse_bytes_max = o.inbound_parse_bytes_max;
   l.bodies_in_flight_bytes_max = o.bodies_in_flight_bytes_max;
   l.requests_per_connection_max = o.requests_per_connection_max;
+  l.requests_per_minute_max = o.requests_per_minute_max;
+  l.stranger_requests_per_15_min_max = o.stranger_requests_per_15_min_max;
+  l.stranger_quota_on_loopback = o.stranger_quota_on_loopback;
   return l;
 }
 
@@ -70,6 +73,7 @@ Router make_router(Service& service, FeedHub& hub) {
   mount_integrations(router, service);
   mount_inbox(router, service, hub);
   mount_conversations(router, service);
+  mount_attachments(router, service);
   mount_contacts(router, service);
   return router;
 }
@@ -109,7 +113,12 @@ IoThread::IoThread(caf::actor_system& system, Handles handles, messages::TenantR
     : impl_(std::make_unique<Impl>(system, std::move(handles), tenants, clock, std::move(state),
                                    options)) {}
 
-IoThread::~IoThread() { stop(); }
+IoThread::~IoThread() {
+  stop();
+  // A socket that survived the drain left a coroutine in the io_context, and that is destroyed
+  // after all that the coroutine still knows. The process is about to end: let it be.
+  if (impl_->server.connections() > 0) [[maybe_unused]] auto* left = impl_.release();
+}
 
 Result<std::uint16_t> IoThread::listen(const std::string& address, std::uint16_t port) {
   return impl_->server.listen(address, port);

@@ -32,8 +32,10 @@ struct EdgeOptions {
   Millis header_timeout{10'000}, body_timeout{30'000}, keep_alive{60'000}, write_stall{20'000};
   std::size_t body_bytes_max = 1 << 20, webhook_bytes_max = 4 << 20,
               inbound_parse_bytes_max = 32 << 20, bodies_in_flight_bytes_max = 128 << 20,
-              requests_per_connection_max = 10'000, in_flight_per_tenant_max = 512,
+              requests_per_connection_max = 10'000, requests_per_minute_max = 1'200,
+              stranger_requests_per_15_min_max = 100, in_flight_per_tenant_max = 512,
               in_flight_max = 4096;
+  bool stranger_quota_on_loopback = false;
   Millis commit_deadline{10'000};
   Millis live_ping{20'000}, live_pong_timeout{60'000}, live_mark{10'000};
   std::size_t live_queue_bytes_max = 256 << 10, live_queue_events_max = 512,
@@ -46,6 +48,10 @@ std::shared_ptr<EdgeState> make_edge_state();
 void set_ready(EdgeState& state, bool ready);
 /// Another process has taken the database over: refuse everything that writes.
 void set_fenced(EdgeState& state);
+
+/// Whether a server could listen there now; port 0 always can. Nothing stays bound.
+/// errors: unavailable - the address is taken or not ours
+Result<void> can_listen(const std::string& address, std::uint16_t port);
 
 class IoThread {
  public:

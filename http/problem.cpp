@@ -96,7 +96,8 @@ Response make(const ProblemType& type, std::string_view detail,
   w.member("title", type.title);
   w.member("status", type.status);
   w.member("detail", detail.empty() ? type.detail : detail);
-  if (!request.path.empty()) w.member("instance", request.path);
+  // A target that could not be read is no address: then the request itself is named.
+  w.member("instance", request.path.empty() ? "#" + request.request_id : request.path);
   w.member("request_id", request.request_id);
   if (!fields.empty()) {
     w.key("errors").begin_array();

@@ -106,8 +106,8 @@ void Router::patch(std::string path, Scope scope, Body body, Handler handler) {
 void Router::remove(std::string path, Scope scope, Handler handler) {
   add({"DELETE", std::move(path), scope, Body::none, std::move(handler), {}});
 }
-void Router::websocket(std::string path, UpgradeHandler handler) {
-  add({"GET", std::move(path), Scope::open, Body::none, {}, std::move(handler)});
+void Router::websocket(std::string path, UpgradeHandler handler, Scope scope) {
+  add({"GET", std::move(path), scope, Body::none, {}, std::move(handler)});
 }
 
 Router::Match Router::match(std::string_view method, std::string_view path) const {

@@ -53,7 +53,8 @@ class Router {
   void remove(std::string path, Scope scope, Handler handler);
   /// GET that becomes a WebSocket. The handler gets the request, the socket, and bytes already read
   /// behind the header. It authenticates by itself: browsers cannot set the Authorization header.
-  void websocket(std::string path, UpgradeHandler handler);
+  /// scope: what a request needs that is no handshake, before it is told so.
+  void websocket(std::string path, UpgradeHandler handler, Scope scope = Scope::open);
 
   struct Match {
     const Route* route = nullptr;      ///< none: not found, or the method is not allowed

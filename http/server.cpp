@@ -48,7 +48,23 @@ void bind_and_listen(tcp::acceptor& acceptor, const tcp::endpoint& endpoint, boo
   if (!error) acceptor.listen(backlog, error);
 }
 
+Error cannot_listen(const std::string& address, std::uint16_t port, const ErrorCode& error) {
+  return {Errc::unavailable,
+          "cannot listen on " + address + " port " + std::to_string(port) + ": " + error.message(),
+          {}};
+}
+
 }  // namespace
+
+Result<void> can_listen(const std::string& address, std::uint16_t port) {
+  ErrorCode error;
+  const auto ip = asio::ip::make_address(address, error);
+  asio::io_context io{1};
+  tcp::acceptor probe{io};
+  if (!error) bind_and_listen(probe, {ip, port}, false, error);
+  if (error) return fail(cannot_listen(address, port, error));
+  return {};
+}
 
 struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   Impl(asio::io_context& context, const Router& router, Limits limits, Authenticate auth,
@@ -89,8 +105,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
 Result<std::uint16_t> Server::Impl::listen(const std::string& address, std::uint16_t port) {
   const auto refused = [&](const ErrorCode& error) {
-    return fail(Errc::unavailable, "cannot listen on " + address + " port " + std::to_string(port) +
-                                       ": " + error.message());
+    return fail(cannot_listen(address, port, error));
   };
   ErrorCode error;
   const auto ip = asio::ip::make_address(address, error);

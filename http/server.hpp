@@ -26,6 +26,9 @@ struct Limits {
   std::size_t inbound_parse_bytes_max = 32 << 20;
   std::size_t bodies_in_flight_bytes_max = 128 << 20;
   std::size_t requests_per_connection_max = 10'000;
+  std::size_t requests_per_minute_max = 0;            ///< of one API key; 0: no quota
+  std::size_t stranger_requests_per_15_min_max = 0;  ///< refused ones of one address; 0: no quota
+  bool stranger_quota_on_loopback = false;  ///< else a proxy's clients would share one bucket
   std::size_t pipelined_max = 16;  ///< answered in a row before other connections get a turn
   std::chrono::milliseconds body_rate_grace{5'000};
   std::size_t body_bytes_per_second_min = 1024;  ///< once the grace is over
@@ -37,6 +40,10 @@ struct Limits {
 /// errors: unauthenticated; unavailable - the credential cannot be looked up now
 using Authenticate =
     std::function<boost::asio::awaitable<Result<Principal>>(std::string_view bearer)>;
+
+/// Whether a server could listen there now; port 0 always can. Nothing stays bound.
+/// errors: unavailable - the address is taken or not ours
+Result<void> can_listen(const std::string& address, std::uint16_t port);
 
 /// One server on one io_context that is run by exactly one thread. With several io threads, make
 /// one each: they share the port by SO_REUSEPORT and the counters by `Shared`.

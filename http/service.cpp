@@ -13,6 +13,7 @@ using namespace messages;
 namespace {
 
 constexpr std::size_t api_keys_remembered_max = 10'000;
+constexpr auto api_key_fresh = std::chrono::seconds(10);
 
 Result<std::pair<std::string, std::string>> split_api_key(std::string_view text) {
   bool fits = text.size() == 43 && text.substr(0, 3) == "sk_" &&
@@ -44,21 +45,29 @@ Task<Result<Principal>> Service::authenticate(std::string_view bearer) {
   auto parts = split_api_key(bearer);
   if (!parts) co_return fail(parts.error());
   ApiKeyPtr key;
+  bool fresh = false;
   {
     std::lock_guard lock(shared->mutex);
     auto there = shared->api_keys.find(parts->first);
-    if (there != shared->api_keys.end()) key = there->second;
+    if (there != shared->api_keys.end()) {
+      key = there->second.key;
+      fresh = std::chrono::steady_clock::now() - there->second.read_at < api_key_fresh;
+    }
   }
-  if (!key) {
-    // A key made by another process (`tenant create`) is found at its first use.
+  if (!fresh) {
+    // A key made by another process (`tenant create`) is found at its first use; one that was
+    // revoked or has expired is gone within seconds. Without the database the last word counts.
     FindApiKey query{parts->first};
     auto found = co_await read(std::move(query));
-    if (!found) co_return fail(found.error());
-    key = *found;
-    if (key) {
+    if (!found && !key) co_return fail(found.error());
+    if (found) {
+      key = *found;
       std::lock_guard lock(shared->mutex);
       if (shared->api_keys.size() >= api_keys_remembered_max) shared->api_keys.clear();
-      shared->api_keys[key->id] = key;
+      if (key)
+        shared->api_keys[key->id] = {key, std::chrono::steady_clock::now()};
+      else
+        shared->api_keys.erase(parts->first);
     }
   }
   // An unknown id costs the same comparison as a wrong secret.
@@ -137,8 +146,8 @@ Task<Response> Service::once(Request& request, const Work& work) {
   bool visible = !key.empty() && key.size() <= 255 &&
                  std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (!visible) {
-    Error error{Errc::idempotency_bad_key, "an Idempotency-Key is 1 to 255 visible ASCII characters",
-                {}};
+    Error error{
+        Errc::idempotency_bad_key, "an Idempotency-Key is 1 to 255 visible ASCII characters", {}};
     co_return problem(error, request);
   }
   auto sum = crypto::sha256(request.method + "\n" + request.path + "\n" + request.body);
@@ -149,7 +158,8 @@ Task<Response> Service::once(Request& request, const Work& work) {
   {
     std::lock_guard lock(shared->mutex);
     if (!shared->idempotency_running.insert(mine).second) {
-      Error error{Errc::idempotency_running, "the first request with this key is still running", {}};
+      Error error{
+          Errc::idempotency_running, "the first request with this key is still running", {}};
       co_return problem(error, request);
     }
   }
@@ -181,7 +191,8 @@ Task<Response> Service::once(Request& request, const Work& work) {
 Result<void> only_query(const Request& request, std::initializer_list<std::string_view> names) {
   std::set<std::string_view> seen;
   for (auto& [name, value] : request.query) {
-    if (!contains(names, name)) return fail(invalid("?" + name, "is not a parameter of this route"));
+    if (!contains(names, name))
+      return fail(invalid("?" + name, "is not a parameter of this route"));
     if (!seen.insert(name).second) return fail(invalid("?" + name, "stands twice"));
   }
   return {};
@@ -218,6 +229,15 @@ Result<Paging> paging(const Request& request, std::string_view kind, std::size_t
     page.cursor.assign(all.begin() + 1, all.end());
   }
   return page;
+}
+
+Result<std::int64_t> cursor_number(const Paging& page, std::size_t part) {
+  auto& text = page.cursor.at(part);
+  std::int64_t value = 0;
+  auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (wrong != std::errc{} || end != text.data() + text.size() || value < 0)
+    return fail(invalid("?cursor", "is not a cursor of this list"));
+  return value;
 }
 
 std::string make_cursor(std::string_view kind, std::initializer_list<std::string> parts) {

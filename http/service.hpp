@@ -38,7 +38,18 @@ struct ServiceOptions {
 struct ServiceShared {
   std::mutex mutex;
   std::set<std::pair<TenantId, std::string>> idempotency_running;
-  std::unordered_map<std::string, messages::ApiKeyPtr> api_keys;
+  /// Keys as they were read; read again when they are older than `api_key_fresh`.
+  struct CachedKey {
+    messages::ApiKeyPtr key;
+    std::chrono::steady_clock::time_point read_at;
+  };
+  std::unordered_map<std::string, CachedKey> api_keys;
+  /// One-time tickets of the live feed: each stands for a credential for 30 seconds.
+  struct Ticket {
+    Principal principal;
+    std::chrono::steady_clock::time_point expires;
+  };
+  std::unordered_map<std::string, Ticket> tickets;
   std::atomic<bool> ready{false};
   std::atomic<bool> fenced{false};
 };
@@ -120,10 +131,12 @@ struct Paging {
   int limit = 50;
   std::vector<std::string> cursor;  ///< its parts; empty: from the start
 };
-/// kind: what the cursor must be of; its parts follow. Query names but limit, cursor and `known` are
-/// an error.
+/// kind: what the cursor must be of; its parts follow. Query names but limit, cursor and `known`
+/// are an error.
 Result<Paging> paging(const Request& request, std::string_view kind, std::size_t parts,
                       std::initializer_list<std::string_view> known_names);
+/// A number inside a cursor. errors: invalid_argument
+Result<std::int64_t> cursor_number(const Paging& page, std::size_t part);
 std::string make_cursor(std::string_view kind, std::initializer_list<std::string> parts);
 /// errors: invalid_argument - a query name that is not of the list
 Result<void> only_query(const Request& request, std::initializer_list<std::string_view> names);

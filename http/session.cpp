@@ -54,6 +54,7 @@ Session::Session(std::shared_ptr<Edge> edge, Socket socket, std::string peer,
       socket_(std::move(socket)),
       place_(std::move(place)),
       peer_(std::move(peer)),
+      on_loopback_(peer_ == "::1" || peer_.starts_with("127.")),
       index_(edge_->sessions.size()),
       deadline_(edge_->now +
                 (edge_->draining ? edge_->limits.linger : edge_->limits.header_timeout)) {
@@ -177,11 +178,12 @@ asio::awaitable<void> Session::run() {
       refuse(timed_out_ ? Problem::request_timeout : Problem::bad_request,
              timed_out_ ? "" : "The request ended before its head did.", true);
     }
-    if (good && route_->scope != Scope::open) {
+    if (good && needs_credential()) {
       auto asked = edge_->authenticate(bearer_);
       auto principal = co_await std::move(asked);
       good = permit(std::move(principal));
     }
+    if (!broken) good = within_quota(good);
     good = good && (route_->upgrade ? admit_upgrade() : admit_body());
     if (takeover_) co_return;
     // A refused request's body is read over if it is small; else the connection ends.
@@ -199,6 +201,7 @@ asio::awaitable<void> Session::run() {
     const bool ours =
         answer_.close || edge_->draining || requests_ >= edge_->limits.requests_per_connection_max;
     answer_.close = ours || client_closes_;
+    if (quota_) quota_->tell(standing_, answer_);
     write_head();
     auto sent = send();
     if (sent == Sent::some) sent = co_await flush() ? Sent::all : Sent::failed;
@@ -281,7 +284,7 @@ bool Session::check_credential_form() {
   if (authorizations_ > 1) {
     return refuse(Problem::unauthenticated, "Send one Authorization header.");
   }
-  if (route_->scope == Scope::open) return true;
+  if (!needs_credential()) return true;
   if (has_credential(request_.query)) {
     return refuse(Problem::unauthenticated,
                   "Send the credential in the Authorization header, never in the address.");
@@ -292,6 +295,12 @@ bool Session::check_credential_form() {
   return true;
 }
 
+/// A handshake's handler authenticates by itself: browsers cannot set the Authorization header.
+bool Session::needs_credential() const {
+  if (route_->scope == Scope::open) return false;
+  return !route_->upgrade || judge_handshake(request_, upgrade_);
+}
+
 bool Session::permit(Result<Principal> principal) {
   if (!principal) {
     answer_ = problem(principal.error(), request_);
@@ -300,6 +309,21 @@ bool Session::permit(Result<Principal> principal) {
   const bool allowed = principal->may(route_->scope);
   request_.principal = std::move(*principal);
   return allowed || refuse(Problem::forbidden);
+}
+
+/// Counts an API request against its key, or, without a good one, against the client's address.
+bool Session::within_quota(bool good) {
+  if (!route_ || !needs_credential()) return good;
+  const bool known = request_.principal.has_value();
+  if (!known && answer_.status != 401) return good;
+  quota_ = known ? edge_->shared->key_quota.get() : edge_->shared->stranger_quota.get();
+  if (!quota_) return good;
+  standing_ = quota_->take(known ? request_.principal->key_id : peer_,
+                           std::chrono::steady_clock::now());
+  // On loopback is a proxy, whose clients must not shut each other out, or the operator.
+  if (!known && on_loopback_ && !edge_->limits.stranger_quota_on_loopback)
+    standing_.admitted = true;
+  return standing_.admitted ? good : refuse(Problem::rate_limited);
 }
 
 bool Session::admit_upgrade() {
@@ -453,6 +477,7 @@ void Session::next_request_id() {
   append_hex(request_.request_id, scatter(edge_->next_request_id++), 16);
   request_.params.clear();
   request_.principal.reset();
+  quota_ = nullptr;
 }
 
 void Session::write_head() {

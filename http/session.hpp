@@ -59,7 +59,9 @@ class Session {
   bool open_request();
   void fill_request(const Head& head);
   bool check_credential_form();
+  bool needs_credential() const;
   bool permit(Result<Principal> principal);
+  bool within_quota(bool good);
   bool admit_upgrade();
   bool admit_body();
   std::size_t body_bytes_max() const;
@@ -76,6 +78,9 @@ class Session {
   Socket socket_;
   std::optional<Place> place_;
   const std::string peer_;
+  const bool on_loopback_;
+  Quota* quota_ = nullptr;  ///< whose headers the answer carries
+  Quota::Standing standing_;
   std::size_t index_;  ///< in Edge::sessions
 
   Phase phase_ = Phase::idle;

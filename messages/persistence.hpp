@@ -39,11 +39,12 @@ using RegistryChangePtr = std::shared_ptr<const RegistryChange>;
 /// Answer to a registry change.
 struct RegistryChanged {
   bool done = false;        ///< false: nothing there to delete
-  ContactId conflict_with;  ///< save_contact: an identity belongs to this contact; nothing was saved
+  /// save_contact: who has one of the identities already; nothing was saved then.
+  ContactId conflict_with;
 };
 
-/// Command from the inbox: from now on, tell me of every commit (or no more). Answered in order with
-/// the commits: everything committed after the answer is told.
+/// Command from the inbox: from now on, tell me of every commit (or no more). Answered in order
+/// with the commits: everything committed after the answer is told.
 struct WatchCommits {
   bool on = true;
 };
@@ -51,8 +52,8 @@ struct Watching {
   bool on = true;
 };
 
-/// The PERSISTENCE actor: group commit. Everything that waits goes into one transaction; each waiter
-/// is answered after the commit. Detached: libpqxx blocks.
+/// The PERSISTENCE actor: group commit. Everything that waits goes into one transaction; each
+/// waiter is answered after the commit. Detached: libpqxx blocks.
 using persistence_actor =
     caf::typed_actor<caf::replies_to<domain::WriteSetPtr>::with<Committed>,
                      caf::replies_to<RegistryChangePtr>::with<RegistryChanged>,

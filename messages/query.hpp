@@ -162,10 +162,13 @@ struct ContactPage {
 };
 using ContactPagePtr = std::shared_ptr<const ContactPage>;
 
-/// Query: outbound messages that wait to be sent or were being sent, of the tenants after `after`.
+/// Query: outbound messages that wait to be sent or were being sent, of the tenants after `after`,
+/// or, where after_seq is set, of this tenant behind that message.
 struct ListDue {
   TenantId after;
   int tenants = 1000;
+  Sequence after_seq = 0;
+  bool reported = false;  ///< also what the sandbox has accepted and was still to report on
 };
 struct DueItem {
   TenantId tenant_id;
@@ -176,6 +179,7 @@ struct DueItem {
 struct DuePage {
   std::vector<DueItem> items;
   TenantId last_tenant;
+  Sequence last_seq = 0;  ///< set: the last tenant has more
   bool more = false;
 };
 using DuePagePtr = std::shared_ptr<const DuePage>;

@@ -29,6 +29,7 @@ void TenantRegistry::publish(TenantPtr tenant) {
     endpoints_.clear();
   }
   auto& place = tenants_[tenant->id];
+  if (place && place->as_of > tenant->as_of) return;
   if (place)
     for (auto& offer : place->offers) endpoints_.erase(offer.integration.endpoint);
   for (auto& offer : tenant->offers) endpoints_[offer.integration.endpoint] = tenant->id;

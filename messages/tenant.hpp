@@ -18,7 +18,7 @@ class TenantRegistry {
   /// Null if it has not been published here yet: ask the database, then publish.
   TenantPtr find(TenantId id) const;
   TenantPtr find_by_endpoint(const std::string& endpoint) const;
-  /// Puts a snapshot in the place of an older one.
+  /// Puts a snapshot in the place of an older one; one that was read earlier is dropped.
   void publish(TenantPtr tenant);
   std::size_t size() const;
 

@@ -99,8 +99,14 @@ void write_message(json::Writer& w, TenantId tenant, const JournalEntry& e,
   w.member("body", e.body);
   if (!e.subject.empty()) w.member("subject", e.subject);
   w.key("attachments").begin_array();
-  for (auto& a : e.attachments) {
-    w.begin_object().member("type", a.type).member("url", a.url);
+  for (std::size_t i = 0; i < e.attachments.size(); ++i) {
+    auto& a = e.attachments[i];
+    // A mail's files came with it: they are served from what was kept.
+    bool inside = a.url.empty() && e.provider == Provider::sendgrid;
+    w.begin_object().member("type", a.type);
+    w.member("url", inside ? "/api/v1/messages/" + message_name(tenant, e.seq, e.at) +
+                                 "/attachments/" + std::to_string(i)
+                           : a.url);
     if (!a.name.empty()) w.member("name", a.name);
     if (a.size_bytes > 0) w.member("size", a.size_bytes);
     w.end_object();

@@ -95,7 +95,7 @@ std::string content_of(GMimePart* part) {
   return {reinterpret_cast<const char*>(bytes->data), bytes->len};
 }
 
-void read_leaf(Mail& mail, GMimePart* part) {
+void read_leaf(Mail& mail, GMimePart* part, bool with_files) {
   auto* const object = GMIME_OBJECT(part);
   GMimeContentType* const type = g_mime_object_get_content_type(object);
   const bool attached = g_mime_part_is_attachment(part) || g_mime_part_get_filename(part);
@@ -115,17 +115,22 @@ void read_leaf(Mail& mail, GMimePart* part) {
                               {},
                               decode_header(to_string(g_mime_part_get_filename(part))),
                               static_cast<std::int64_t>(content.size())});
+  if (with_files) mail.files.push_back(std::move(content));
 }
 
-void read_object(Mail& mail, GMimeObject* object) {
+void read_object(Mail& mail, GMimeObject* object, bool with_files) {
   if (GMIME_IS_PART(object)) {
-    read_leaf(mail, GMIME_PART(object));
+    read_leaf(mail, GMIME_PART(object), with_files);
   } else if (GMIME_IS_MESSAGE_PART(object) || GMIME_IS_MESSAGE_PARTIAL(object)) {
     mail.attachments.push_back({"file", {}, "message.eml", 0});
+    if (with_files) {
+      const GText text(g_mime_object_to_string(object, nullptr));
+      mail.files.push_back(to_string(text.get()));
+    }
   } else if (GMIME_IS_MULTIPART(object)) {
     auto* const multipart = GMIME_MULTIPART(object);
     for (int i = 0; i < g_mime_multipart_get_count(multipart); ++i)
-      read_object(mail, g_mime_multipart_get_part(multipart, i));
+      read_object(mail, g_mime_multipart_get_part(multipart, i), with_files);
   }
 }
 
@@ -298,7 +303,7 @@ Result<std::vector<FormPart>> parse_form_data(std::string_view body, std::string
   }
 }
 
-Result<Mail> parse_mail(std::string_view bytes) {
+Result<Mail> parse_mail(std::string_view bytes, bool with_files) {
   start_gmime();
   const Owned<GMimeStream> stream(g_mime_stream_mem_new_with_buffer(bytes.data(), bytes.size()));
   const Owned<GMimeParser> parser(g_mime_parser_new_with_stream(stream.get()));
@@ -307,7 +312,8 @@ Result<Mail> parse_mail(std::string_view bytes) {
   Mail out;
   const std::size_t crlf = bytes.find("\r\n\r\n");
   out.headers = bytes.substr(0, std::min(crlf, bytes.find("\n\n")));
-  if (GMimeObject* const root = g_mime_message_get_mime_part(message.get())) read_object(out, root);
+  if (GMimeObject* const root = g_mime_message_get_mime_part(message.get()))
+    read_object(out, root, with_files);
   return out;
 }
 

@@ -29,9 +29,10 @@ struct Mail {
   std::string text;
   std::string html;
   std::vector<domain::Attachment> attachments;
+  std::vector<std::string> files;  ///< the attachments' bytes, in their order; only if asked for
 };
 /// errors: malformed - not a mail
-Result<Mail> parse_mail(std::string_view bytes);
+Result<Mail> parse_mail(std::string_view bytes, bool with_files = false);
 
 /// The unfolded value of the first header of that name in a header block, or "".
 std::string header_value(std::string_view headers, std::string_view name);

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <caf/all.hpp>
 #include <csignal>
 #include <cstdio>
@@ -21,6 +22,7 @@
 #include "runtime/outbound.hpp"
 #include "runtime/private_postgres.hpp"
 #include "runtime/secret_key.hpp"
+#include "runtime/supervisor.hpp"
 #include "storage/migration.hpp"
 
 namespace sara::runtime {
@@ -30,9 +32,11 @@ using namespace messages;
 namespace {
 
 constexpr auto supervise_every = std::chrono::milliseconds(500);
+constexpr int rounds_between_sweeps = 60;
 constexpr auto actors_patience = std::chrono::seconds(5);
 constexpr unsigned stop_patience_s = 15;
 constexpr Millis callback_timeout{10'000};
+std::atomic<bool> lost_an_actor{false};
 
 struct ActorConfig : caf::actor_system_config {
   explicit ActorConfig(const ActorsConfig& c) {
@@ -89,6 +93,9 @@ http::EdgeOptions edge_options(const Config& c) {
   o.inbound_parse_bytes_max = c.limits.inbound_parse_bytes_max;
   o.bodies_in_flight_bytes_max = c.limits.bodies_in_flight_bytes_max;
   o.requests_per_connection_max = c.limits.requests_per_connection_max;
+  o.requests_per_minute_max = c.limits.requests_per_minute_max;
+  o.stranger_requests_per_15_min_max = c.limits.stranger_requests_per_15_min_max;
+  o.stranger_quota_on_loopback = c.limits.stranger_quota_on_loopback != 0;
   o.in_flight_per_tenant_max = c.limits.in_flight_per_tenant_max;
   o.in_flight_max = c.limits.in_flight_max;
   o.commit_deadline = c.database.commit_deadline_ms;
@@ -151,6 +158,7 @@ class Actors {
     delivery.sandbox = sandbox_;
     delivery.attempts_max = config.outbox.attempts_max;
     context_.delivery = system.spawn(actors::delivery, &context_, delivery);
+    watch();
   }
 
   actors::Context& context() { return context_; }
@@ -158,13 +166,15 @@ class Actors {
     return {context_.directory, inbox_, context_.writers, context_.readers};
   }
 
-  /// Loads the tenants that have messages to send, and gives these to the outbox worker.
+  /// Loads the tenants that have messages to send, and gives these to the outbox worker, which
+  /// takes each once. first: this process has not done it yet.
   /// errors: unavailable
-  Result<std::size_t> recover(TenantRegistry& tenants) {
-    TenantId after;
+  Result<std::size_t> recover(TenantRegistry& tenants, bool first) {
+    ListDue query;
+    query.reported = first;
     std::size_t found = 0;
     for (bool more = true; more;) {
-      Result<DuePagePtr> page = ask<DuePagePtr>(ListDue{after, 1000});
+      Result<DuePagePtr> page = ask<DuePagePtr>(query);
       if (!page) return fail(page.error());
       auto due = std::make_shared<std::vector<DueItem>>((*page)->items);
       for (auto& item : *due) {
@@ -175,7 +185,8 @@ class Actors {
       }
       found += due->size();
       if (!due->empty()) self_->send(context_.delivery, DueItems{std::move(due)});
-      after = (*page)->last_tenant;
+      query.after = (*page)->last_tenant;
+      query.after_seq = (*page)->last_seq;
       more = (*page)->more;
     }
     return found;
@@ -183,8 +194,12 @@ class Actors {
 
   /// Nothing new comes any more: finish what was accepted, flush, quit.
   void stop() {
+    // From here on they end because they are asked to.
+    end(supervisor_);
+    supervisor_ = nullptr;
     self_->send(context_.delivery, Drain{true});
     self_->send(context_.directory, Drain{true});
+    wait_for(context_.delivery);  // it reads the handles that are dropped below
     wait_for(context_.directory);
     for (auto& writer : context_.writers) end(writer);
     for (auto& reader : context_.readers) end(reader);
@@ -201,6 +216,25 @@ class Actors {
   }
 
  private:
+  void watch() {
+    std::vector<Watched> watched;
+    auto add = [&](const char* name, const auto& handle) {
+      watched.push_back({name, handle.address()});
+    };
+    for (auto& writer : context_.writers) add("persistence", writer);
+    for (auto& reader : context_.readers) add("query", reader);
+    add("directory", context_.directory);
+    add("delivery", context_.delivery);
+    add("inbox", inbox_);
+    add("sandbox", sandbox_);
+    add("outbound", outbound_);
+    auto on_loss = [](const std::string&) {
+      lost_an_actor = true;
+      kill(getpid(), SIGTERM);
+    };
+    supervisor_ = system_.spawn(supervisor, std::move(watched), std::move(on_loss));
+  }
+
   template <class Answer, class Query>
   Result<Answer> ask(Query query) {
     Result<Answer> result = fail(Errc::unavailable, "no answer");
@@ -231,12 +265,15 @@ class Actors {
   inbox_actor inbox_;
   outbound_actor outbound_;
   sandbox_actor sandbox_;
+  caf::actor supervisor_;
 };
 
-/// Waits for a stop signal; meanwhile keeps the private Postgres alive.
-void supervise(const sigset_t& signals, PrivatePostgres* postgres) {
+/// Waits for a stop signal; meanwhile keeps the private Postgres alive and calls `each_round`.
+void supervise(const sigset_t& signals, PrivatePostgres* postgres,
+               const std::function<void()>& each_round) {
   timespec wait{0, std::chrono::nanoseconds(supervise_every).count()};
   while (sigtimedwait(&signals, nullptr, &wait) < 0) {
+    each_round();
     if (postgres == nullptr) continue;
     auto restarted = postgres->watch();
     if (!restarted)
@@ -284,6 +321,10 @@ int serve(const LoadedConfig& loaded) {
   auto database = open_database(config);
   if (!database) return give_up(database.error());
   if (auto migrated = storage::migrate(database->url); !migrated) return give_up(migrated.error());
+  // Taking the lease fences off whoever serves this database. A second start by mistake must fail
+  // before that, not after.
+  auto free = http::can_listen(config.server.bind, static_cast<std::uint16_t>(config.server.port));
+  if (!free) return give_up(free.error());
   std::int64_t epoch = 0;
   {
     storage::Connection connection(database->url);
@@ -295,11 +336,15 @@ int serve(const LoadedConfig& loaded) {
 
   TenantRegistry tenants;
   auto state = http::make_edge_state();
+  auto fenced = std::make_shared<std::atomic<bool>>(false);
   ActorConfig actor_config(config.actors);
   caf::actor_system system(actor_config);
   {
     Actors actors(system, config, *database, vault, epoch, tenants,
-                  [state] { http::set_fenced(*state); });
+                  [state, fenced] {
+                    *fenced = true;
+                    http::set_fenced(*state);
+                  });
     std::vector<std::unique_ptr<http::IoThread>> threads;
     for (int i = 0; i < config.server.io_threads; ++i)
       threads.push_back(std::make_unique<http::IoThread>(system, actors.handles(), tenants,
@@ -316,22 +361,33 @@ int serve(const LoadedConfig& loaded) {
       port = *bound;
     }
     bool any = config.server.bind == "0.0.0.0" || config.server.bind == "::";
-    std::string address = "http://" + (any ? std::string("127.0.0.1") : config.server.bind) + ":" +
-                          std::to_string(port);
+    std::string host = any ? std::string("127.0.0.1") : config.server.bind;
+    if (host.find(':') != std::string::npos) host = "[" + host + "]";
+    std::string address = "http://" + host + ":" + std::to_string(port);
     actors.context().local_url = address;
     auto& public_url = config.server.public_base_url;
     for (auto& thread : threads) {
       thread->set_public_base_url(public_url.empty() ? address : public_url);
       thread->start();
     }
-    auto recovered = actors.recover(tenants);
+    auto recovered = actors.recover(tenants, true);
     if (!recovered) log::error("recovery.failed", {{"detail", recovered.error().detail}});
     http::set_ready(*state, recovered.has_value());
     log::info("server.ready", {{"epoch", epoch}, {"due", recovered.value_or(0)}});
     std::printf("listening on %s\n", address.c_str());
     std::fflush(stdout);
 
-    supervise(signals, database->postgres.get());
+    // A start that could not recover tries again; and where the database went between a commit and
+    // its answer, the message is queued and nobody was told.
+    bool ready = recovered.has_value();
+    int rounds = 0;
+    supervise(signals, database->postgres.get(), [&] {
+      if (++rounds % (ready ? rounds_between_sweeps : 2) != 0 || *fenced) return;
+      auto again = actors.recover(tenants, !ready);
+      if (!again || ready) return;
+      ready = true;
+      http::set_ready(*state, true);
+    });
 
     log::info("server.stopping");
     watch_stop();
@@ -347,7 +403,7 @@ int serve(const LoadedConfig& loaded) {
     if (!stopped) log::warn("postgres.still_stopping", {{"detail", stopped.error().detail}});
   }
   log::info("server.stopped");
-  return 0;
+  return lost_an_actor ? 1 : 0;
 }
 
 }  // namespace sara::runtime

@@ -38,6 +38,9 @@ struct LimitsConfig {
   std::size_t inbound_parse_bytes_max = 32u << 20;
   std::size_t bodies_in_flight_bytes_max = 128u << 20;
   std::size_t requests_per_connection_max = 10000;
+  std::size_t requests_per_minute_max = 1200;
+  std::size_t stranger_requests_per_15_min_max = 100;
+  std::size_t stranger_quota_on_loopback = 0;
   std::size_t in_flight_per_tenant_max = 512;
   std::size_t in_flight_max = 4096;
 };

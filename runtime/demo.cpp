@@ -464,8 +464,8 @@ string Play::direct(const Person& person, const string& text) {
   return "{\"sender\":{\"id\":" + as_json(person.address) +
          "},\"recipient\":{\"id\":" + as_json(page ? page_id : instagram_id) +
          "},\"timestamp\":" + std::to_string(now_ms()) +
-         ",\"message\":{\"mid\":" + as_json(id(page ? "m_" : "ig_")) + ",\"text\":" + as_json(text) +
-         "}}";
+         ",\"message\":{\"mid\":" + as_json(id(page ? "m_" : "ig_")) +
+         ",\"text\":" + as_json(text) + "}}";
 }
 
 Webhook Play::mail(const Person& person, const string& text) {

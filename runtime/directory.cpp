@@ -388,7 +388,8 @@ struct Directory : std::enable_shared_from_this<Directory> {
   TenantSlot& tenant_slot(TenantId id) {
     auto [there, fresh] = tenants.try_emplace(id);
     if (fresh) {
-      there->second.handle = self->spawn<caf::monitored + caf::lazy_init>(actors::tenant, context, id);
+      there->second.handle =
+          self->spawn<caf::monitored + caf::lazy_init>(actors::tenant, context, id);
       tenant_of[there->second.handle.address()] = id;
     }
     return there->second;

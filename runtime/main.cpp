@@ -1,4 +1,5 @@
-// The command line: `madansara serve`, `tenant create`, `migrate`, `check-config`, `verify`, `demo`.
+// The command line: `madansara serve`, `tenant create`, `migrate`, `check-config`, `verify`,
+// `demo`.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 

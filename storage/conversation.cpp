@@ -99,8 +99,10 @@ std::string inbox_sql(const char* key, const char* order, const char* compare) {
                     AND t.id = c.contact_id AND t.name ILIKE $10)
          OR EXISTS (SELECT 1 FROM identity i WHERE i.tenant_id = c.tenant_id
                     AND i.contact_id = c.contact_id AND i.address ILIKE $10))
-    AND ($12::bigint = 0 OR ()sql" + key + ", c.seq) " + compare + R"sql( ($11::bigint, $12::bigint))
-  ORDER BY )sql" + order + " LIMIT $13";
+    AND ($12::bigint = 0 OR ()sql" +
+         key + ", c.seq) " + compare + R"sql( ($11::bigint, $12::bigint))
+  ORDER BY )sql" +
+         order + " LIMIT $13";
 }
 const std::string newest_first = inbox_sql("0::bigint", "c.seq DESC", "<");
 const std::string oldest_first = inbox_sql("0::bigint", "c.seq", ">");

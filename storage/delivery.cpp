@@ -48,9 +48,21 @@ const Query next_tenants{"delivery.next_tenants",
 const std::string due_sql = std::string("SELECT d.tenant_id, j.subject, j.body, ") +
                             delivery_columns + R"sql(
   FROM delivery d JOIN journal j ON j.tenant_id = d.tenant_id AND j.seq = d.message_seq
-  WHERE d.tenant_id = ANY ($1::uuid[]) AND d.status IN (1, 2)
-  ORDER BY d.tenant_id, d.next_at_ms LIMIT 10000)sql";
+  WHERE d.tenant_id = ANY ($1::uuid[]) AND (d.tenant_id, d.message_seq) > ($2::uuid, $3::bigint)
+    AND d.status IN (1, 2) AND d.error_code IS DISTINCT FROM 'sender_not_available'
+  ORDER BY d.tenant_id, d.message_seq LIMIT 10000)sql";
 const Query due{"delivery.due", due_sql.c_str()};
+
+const std::string due_reports_sql = std::string("SELECT d.tenant_id, j.subject, j.body, ") +
+                                    delivery_columns + R"sql(
+  FROM delivery d JOIN journal j ON j.tenant_id = d.tenant_id AND j.seq = d.message_seq
+  WHERE d.tenant_id = ANY ($1::uuid[]) AND (d.tenant_id, d.message_seq) > ($2::uuid, $3::bigint)
+    AND d.status IN (1, 2, 3, 4, 11) AND (d.status IN (1, 2) OR d.provider = 4)
+    AND d.error_code IS DISTINCT FROM 'sender_not_available'
+  ORDER BY d.tenant_id, d.message_seq LIMIT 10000)sql";
+const Query due_reports{"delivery.due_reports", due_reports_sql.c_str()};
+
+constexpr std::size_t due_max = 10'000;  // as in the statements
 
 }  // namespace
 
@@ -120,28 +132,32 @@ std::vector<Delivery> load_outstanding(Connection& db, TenantId tenant, ContactI
   return deliveries;
 }
 
-Result<std::vector<Due>> list_due(Connection& db, TenantId after, int tenants, TenantId& last,
-                                  bool& more) {
-  std::vector<Due> items;
+Result<DueList> list_due(Connection& db, DuePlace after, int tenants, bool reported) {
+  DueList result;
   std::vector<TenantId> page;
-  last = after;
+  if (after.second > 0) page.push_back(after.first);
   auto listed = db.transact({}, true, "", [&](const pqxx::result&) {
-    for (auto row : db.run(next_tenants, to_string(after), tenants))
+    for (auto row : db.run(next_tenants, to_string(after.first), tenants))
       page.push_back(TenantId{to_uuid(row[0])});
   });
   if (!listed) return fail(listed.error());
-  more = page.size() == static_cast<std::size_t>(tenants);
-  if (page.empty()) return items;
-  last = page.back();
+  result.last = {after.first, 0};
+  if (page.empty()) return result;
+  result.more = page.size() >= static_cast<std::size_t>(tenants);
+  result.last = {page.back(), 0};
   Array list;
   for (auto tenant : page) list.add(tenant);
   auto done = db.transact(page, true, "", [&](const pqxx::result&) {
-    for (auto row : db.run(due, list.str()))
-      items.push_back({TenantId{to_uuid(row[0])}, read_delivery(row, 3),
-                       to_string_or_empty(row[1]), to_string_or_empty(row[2])});
+    for (auto row : db.run(reported ? due_reports : due, list.str(), to_string(after.first),
+                           after.second))
+      result.items.push_back({TenantId{to_uuid(row[0])}, read_delivery(row, 3),
+                              to_string_or_empty(row[1]), to_string_or_empty(row[2])});
   });
   if (!done) return fail(done.error());
-  return items;
+  if (result.items.size() < due_max) return result;
+  result.last = {result.items.back().tenant_id, result.items.back().delivery.message_seq};
+  result.more = true;
+  return result;
 }
 
 }  // namespace sara::storage

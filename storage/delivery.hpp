@@ -40,9 +40,16 @@ struct Due {
   std::string subject;
   std::string body;
 };
-/// Messages in `queued` or `sending` of up to `tenants` tenants after `after`, in tenant order.
-/// last: the last tenant looked at; more: there are tenants behind it.
-Result<std::vector<Due>> list_due(Connection& db, TenantId after, int tenants, TenantId& last,
-                                  bool& more);
+/// A place in the order of tenants and their messages; sequence 0: the tenant is done.
+using DuePlace = std::pair<TenantId, Sequence>;
+struct DueList {
+  std::vector<Due> items;
+  DuePlace last;
+  bool more = false;
+};
+/// Messages in `queued` or `sending` of up to `tenants` tenants behind `after`, in tenant order;
+/// not those that wait for a sender that is not there. reported: also what the sandbox has accepted
+/// and whose reports, which only its memory knew of, are still to come.
+Result<DueList> list_due(Connection& db, DuePlace after, int tenants, bool reported);
 
 }  // namespace sara::storage

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 #include <unordered_set>
 
 #include "base/log.hpp"
@@ -27,7 +28,8 @@ const Query find_keys{"journal.find_keys", R"sql(
 
 const Query find_idempotency_keys{"journal.find_idempotency_keys", R"sql(
   SELECT i.t, i.k FROM unnest($1::uuid[], $2::text[]) AS i(t, k)
-  WHERE EXISTS (SELECT 1 FROM idempotency d WHERE d.tenant_id = i.t AND d.key = i.k))sql"};
+  WHERE EXISTS (SELECT 1 FROM idempotency d WHERE d.tenant_id = i.t AND d.key = i.k
+                AND d.created_at_ms > $3))sql"};
 
 const Query append{"journal.append", R"sql(
   INSERT INTO journal (tenant_id, seq, at_ms, conversation_id, integration_id, subject_seq, unread,
@@ -53,15 +55,28 @@ const Query erase_content{"journal.erase_content", R"sql(
   FROM unnest($1::uuid[], $2::bigint[]) AS i(t, s)
   WHERE j.tenant_id = i.t AND j.seq = i.s)sql"};
 
+/// The conversation whose newest message it was need not be the contact's present one.
+const Query erase_preview{"journal.erase_preview", R"sql(
+  UPDATE conversation c SET last_preview = ''
+  FROM unnest($1::uuid[], $2::bigint[]) AS i(t, s)
+  JOIN journal j ON j.tenant_id = i.t AND j.seq = i.s
+  WHERE c.tenant_id = i.t AND c.id = j.conversation_id AND c.last_seq = i.s)sql"};
+
 const Query put_idempotency_rows{"journal.put_idempotency", R"sql(
   INSERT INTO idempotency (tenant_id, key, request_hash, status, body, created_at_ms)
   SELECT t, k, decode(h, 'hex'), s, b, a
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bigint[])
-    AS i(t, k, h, s, b, a))sql"};
+    AS i(t, k, h, s, b, a)
+  ON CONFLICT (tenant_id, key) DO UPDATE SET request_hash = excluded.request_hash,
+    status = excluded.status, body = excluded.body, created_at_ms = excluded.created_at_ms)sql"};
+
+/// What nobody may ask for any more goes when something new comes.
+const Query prune_idempotency{"journal.prune_idempotency", R"sql(
+  DELETE FROM idempotency WHERE tenant_id = ANY ($1::uuid[]) AND created_at_ms < $2)sql"};
 
 const Query get_idempotency{"journal.get_idempotency", R"sql(
   SELECT encode(request_hash, 'hex'), status, body FROM idempotency
-  WHERE tenant_id = $1 AND key = $2)sql"};
+  WHERE tenant_id = $1 AND key = $2 AND created_at_ms > $3)sql"};
 
 const Query one_entry{"journal.one_entry", R"sql(
   SELECT conversation_id, at_ms, dedupe_key FROM journal WHERE tenant_id = $1 AND seq = $2)sql"};
@@ -94,6 +109,9 @@ const std::string failures_sql = std::string("SELECT ") + journal_columns + R"sq
 const Query failures{"journal.failures", failures_sql.c_str()};
 
 constexpr std::size_t tenants_remembered_max = 100'000;
+constexpr auto idempotency_kept = std::chrono::hours{24};
+constexpr int doubt_rounds = 50;
+constexpr auto doubt_pause = std::chrono::milliseconds{100};
 constexpr Sequence no_limit = INT64_MAX;
 
 using TenantKey = std::pair<TenantId, std::string>;
@@ -143,8 +161,10 @@ struct JournalColumns {
   }
 };
 
+/// more: what else the statement binds
+template <class... More>
 std::set<TenantKey> keys_there(Connection& db, const Query& query,
-                               const std::vector<TenantKey>& wanted) {
+                               const std::vector<TenantKey>& wanted, const More&... more) {
   std::set<TenantKey> found;
   if (wanted.empty()) return found;
   Array tenants, keys;
@@ -152,7 +172,7 @@ std::set<TenantKey> keys_there(Connection& db, const Query& query,
     tenants.add(tenant);
     keys.add(std::string_view(key));
   }
-  for (auto row : db.run(query, tenants.str(), keys.str()))
+  for (auto row : db.run(query, tenants.str(), keys.str(), more...))
     found.emplace(TenantId{to_uuid(row[0])}, row[1].c_str());
   return found;
 }
@@ -240,6 +260,15 @@ Result<std::int64_t> take_lease(Connection& connection, const std::string& holde
   return epoch;
 }
 
+GroupWriter::GroupWriter(Connection& connection, Lease lease)
+    : db_(connection), lease_(std::move(lease)) {
+  std::string shards;
+  for (int shard : lease_.shards) shards += (shards.empty() ? "" : ",") + std::to_string(shard);
+  fence_ = "SELECT shard FROM writer_lease WHERE shard IN (" + shards +
+           ") AND epoch = " + std::to_string(lease_.epoch) + " FOR SHARE";
+  db_.guard(fence_, lease_.shards.size());
+}
+
 Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<Outcome>& outcomes,
                                   TimePoint now, std::vector<JournalEvent>* events) {
   std::vector<TenantId> tenants;
@@ -247,14 +276,10 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
   std::sort(tenants.begin(), tenants.end());
   tenants.erase(std::unique(tenants.begin(), tenants.end()), tenants.end());
 
-  std::string shards;
-  for (int shard : lease_.shards) shards += (shards.empty() ? "" : ",") + std::to_string(shard);
-  std::string fence = "SELECT shard FROM writer_lease WHERE shard IN (" + shards +
-                      ") AND epoch = " + std::to_string(lease_.epoch) + " FOR SHARE";
   std::unordered_map<TenantId, Sequence> next;
   std::vector<JournalEvent> made;
 
-  auto done = db_.transact(tenants, false, fence, [&](const pqxx::result& fenced) {
+  auto done = db_.transact(tenants, false, fence_, [&](const pqxx::result& fenced) {
     if (static_cast<std::size_t>(fenced.size()) != lease_.shards.size())
       throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
                        Failure::fenced};
@@ -283,7 +308,8 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
         idempotency_keys.emplace_back(set->tenant_id, set->idempotency.key);
     }
     auto there = keys_there(db_, find_keys, keys);
-    auto answered = keys_there(db_, find_idempotency_keys, idempotency_keys);
+    auto answered = keys_there(db_, find_idempotency_keys, idempotency_keys,
+                               to_millis(now - idempotency_kept));
     auto known_messages = find_known_messages(db_, waiting);
     std::set<TenantKey> in_group;
 
@@ -358,10 +384,15 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     deliveries.save(db_);
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
-    if (!erased_seq.empty()) db_.run(erase_content, erased_tenant.str(), erased_seq.str());
-    if (!ik_key.empty())
+    if (!erased_seq.empty()) {
+      db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+      db_.run(erase_preview, erased_tenant.str(), erased_seq.str());
+    }
+    if (!ik_key.empty()) {
+      db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),
               ik_body.str(), ik_at.str());
+    }
 
     if (events == nullptr) return;
     for (std::size_t i = 0; i < sets.size(); ++i) {
@@ -392,7 +423,7 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
   return {};
 }
 
-bool GroupWriter::is_there(const WriteSet& set, Sequence first) {
+Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   if (set.entries.empty() || first == 0) return false;
   bool found = false;
   auto done = db_.transact({set.tenant_id}, true, "", [&](const pqxx::result&) {
@@ -402,7 +433,8 @@ bool GroupWriter::is_there(const WriteSet& set, Sequence first) {
             to_int(rows[0][1]) == to_millis(entry.at) &&
             to_string_or_empty(rows[0][2]) == entry.dedupe_key;
   });
-  return done && found;
+  if (!done) return fail(done.error());
+  return found;
 }
 
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
@@ -420,7 +452,16 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
                                 [](const Outcome& o) { return o.first_seq != 0; });
     if (written != outcomes.end()) {
       auto& set = *sets[static_cast<std::size_t>(written - outcomes.begin())];
-      if (is_there(set, written->first_seq)) return outcomes;
+      // A Postgres that restarts takes a moment; to say "not written" of what is written would
+      // make a client send it twice.
+      for (int i = 0; i < doubt_rounds; ++i) {
+        auto there = is_there(set, written->first_seq);
+        if (there) {
+          if (*there) return outcomes;
+          break;
+        }
+        std::this_thread::sleep_for(doubt_pause);
+      }
     }
     return fail(done.error());
   }
@@ -515,10 +556,11 @@ Result<std::vector<JournalEntry>> list_failures(Connection& db, TenantId tenant,
 }
 
 Result<IdempotencyRecord> find_idempotency(Connection& db, TenantId tenant,
-                                           const std::string& key) {
+                                           const std::string& key, TimePoint now) {
   Result<IdempotencyRecord> record = fail(Errc::not_found, "no such key");
   auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
-    auto rows = db.run(get_idempotency, to_string(tenant), key);
+    auto rows = db.run(get_idempotency, to_string(tenant), key,
+                       to_millis(now - idempotency_kept));
     if (rows.empty()) return;
     record = IdempotencyRecord{key, to_string_or_empty(rows[0][0]),
                                static_cast<int>(to_int(rows[0][1])),

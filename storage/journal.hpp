@@ -37,7 +37,8 @@ struct Outcome {
 /// Writes groups for one process's share of the shards. For one thread.
 class GroupWriter {
  public:
-  GroupWriter(Connection& connection, Lease lease) : db_(connection), lease_(std::move(lease)) {}
+  /// What else is written through this connection is fenced by the same lease.
+  GroupWriter(Connection& connection, Lease lease);
 
   /// One transaction for all sets; outcomes in their order. Entries get their final numbers.
   /// A group that fails on data or a conflict is repeated set by set: one tenant's bad row never
@@ -49,13 +50,15 @@ class GroupWriter {
  private:
   Result<void> attempt(std::span<domain::WriteSet* const> sets, std::vector<Outcome>& outcomes,
                        TimePoint now, std::vector<domain::JournalEvent>* events);
-  bool is_there(const domain::WriteSet& set, Sequence first);
+  Result<bool> is_there(const domain::WriteSet& set, Sequence first);
   Connection& db_;
   Lease lease_;
+  std::string fence_;
   std::unordered_map<TenantId, Sequence> next_;  ///< the tenant's next number; bounded
 };
 
-/// Entries of a journal page, oldest first, as events of the feed; `last_seq` is the newest there is.
+/// Entries of a journal page, oldest first, as events of the feed; `last_seq` is the newest there
+/// is.
 Result<std::vector<domain::JournalEvent>> replay_journal(Connection& db, TenantId tenant,
                                                          Sequence after, int limit,
                                                          Sequence& last_seq);
@@ -68,8 +71,8 @@ Result<std::vector<domain::JournalEntry>> find_entry(Connection& db, TenantId te
 /// The dead-letter list, newest first. before 0: from the newest.
 Result<std::vector<domain::JournalEntry>> list_failures(Connection& db, TenantId tenant,
                                                         Sequence before, int limit);
-/// errors: not_found
+/// errors: not_found - never used, or more than 24 hours ago
 Result<domain::IdempotencyRecord> find_idempotency(Connection& db, TenantId tenant,
-                                                   const std::string& key);
+                                                   const std::string& key, TimePoint now);
 
 }  // namespace sara::storage

@@ -24,14 +24,17 @@ const Query get_api_key{"api_key.get", R"sql(
   SELECT tenant_id, role, encode(secret_sha256, 'hex') FROM api_key
   WHERE id = $1 AND revoked_at_ms IS NULL AND coalesce(expires_at_ms, $2) >= $2)sql"};
 const Query all_tenants{"tenant.all", "SELECT id FROM tenant ORDER BY id"};
-const Query tenant_name{"tenant.name", "SELECT name FROM tenant WHERE id = $1"};
+const Query tenant_name{"tenant.name", R"sql(
+  SELECT t.name, pg_snapshot_xmax(s)::text::bigint - (SELECT count(*) FROM pg_snapshot_xip(s))
+  FROM tenant t, pg_current_snapshot() s WHERE t.id = $1)sql"};
 const Query endpoint_tenant{"webhook_endpoint.tenant",
                             "SELECT tenant_id FROM webhook_endpoint WHERE endpoint = $1"};
 const Query put_endpoint{"webhook_endpoint.put", R"sql(
   INSERT INTO webhook_endpoint (tenant_id, integration_id, endpoint) VALUES ($1, $2, $3)
   ON CONFLICT (endpoint) DO NOTHING)sql"};
-const Query drop_endpoint{"webhook_endpoint.drop",
-                          "DELETE FROM webhook_endpoint WHERE tenant_id = $1 AND integration_id = $2"};
+const Query drop_endpoint{
+    "webhook_endpoint.drop",
+    "DELETE FROM webhook_endpoint WHERE tenant_id = $1 AND integration_id = $2"};
 
 const Query get_data_keys{"data_key.all",
                           "SELECT id, encode(sealed, 'hex') FROM data_key WHERE tenant_id = $1"
@@ -57,7 +60,9 @@ const Query drop_integration{"integration.drop",
 
 const Query put_idempotency_row{"idempotency.put", R"sql(
   INSERT INTO idempotency (tenant_id, key, request_hash, status, body, created_at_ms)
-  VALUES ($1, $2, decode($3, 'hex'), $4, $5, $6))sql"};
+  VALUES ($1, $2, decode($3, 'hex'), $4, $5, $6)
+  ON CONFLICT (tenant_id, key) DO UPDATE SET request_hash = excluded.request_hash,
+    status = excluded.status, body = excluded.body, created_at_ms = excluded.created_at_ms)sql"};
 
 std::string hex(std::string_view bytes) { return crypto::to_hex(bytes); }
 std::string unhex(const pqxx::field& field) {
@@ -195,6 +200,7 @@ Result<TenantSnapshot> get_tenant(Connection& db, const Vault& vault, TenantId t
     TenantSnapshot snapshot;
     snapshot.id = tenant;
     snapshot.name = to_string_or_empty(names[0][0]);
+    snapshot.as_of = to_int(names[0][1]);
     auto keys = load_data_keys(db, vault, tenant);
     for (auto row : db.run(get_integrations, to_string(tenant))) {
       Integration i;

@@ -11,7 +11,8 @@
 
 namespace sara::storage {
 
-/// Seals credentials: a data key per tenant, sealed with the master key (reliability.md, section 8).
+/// Seals credentials: a data key per tenant, sealed with the master key (reliability.md, section
+/// 8).
 class Vault {
  public:
   /// master_key: 32 bytes.

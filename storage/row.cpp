@@ -28,9 +28,9 @@ std::vector<Attachment> read_attachments(std::string_view text) {
   if (!doc) return result;
   for (std::size_t i = 0; i < doc->root().size(); ++i) {
     auto item = doc->root().at(i);
-    result.push_back({std::string(item["type"].string_or("")), std::string(item["url"].string_or("")),
-                      std::string(item["name"].string_or("")),
-                      item["size"].integer().value_or(0)});
+    result.push_back({std::string(item["type"].string_or("")),
+                      std::string(item["url"].string_or("")),
+                      std::string(item["name"].string_or("")), item["size"].integer().value_or(0)});
   }
   return result;
 }

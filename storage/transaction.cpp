@@ -84,8 +84,13 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
   try {
     std::string begin = read_only ? "BEGIN READ ONLY" : "BEGIN";
     begin += "; SET LOCAL app.tenants = '" + tenant_list(tenants) + "'";
-    if (!prelude.empty()) begin += "; " + prelude;
-    work(tx_->exec(begin));
+    bool guarded = !read_only && prelude.empty() && !guard_.empty();
+    if (guarded || !prelude.empty()) begin += "; " + (guarded ? guard_ : prelude);
+    auto begun = tx_->exec(begin);
+    if (guarded && static_cast<std::size_t>(begun.size()) != guard_rows_)
+      throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
+                       Failure::fenced};
+    work(begun);
     committing = true;
     tx_->exec("COMMIT");
     failure_ = Failure::none;
@@ -118,9 +123,11 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
       failure_ = Failure::conflict;
       return fail(Errc::unavailable, "a concurrent change won; try again");
     }
-    failure_ = Failure::other;
     // 53: no resources (disk full, too many connections); 25006: read-only.
     bool wait = state.rfind("53", 0) == 0 || state == "25006";
+    // Whatever else it was, these rows will meet it again (54: too long for an index): a group has
+    // to be split, or one tenant's bad row fails everyone's.
+    failure_ = wait ? Failure::other : Failure::data;
     return fail(wait ? Errc::unavailable : Errc::internal, "the database refused the change");
   } catch (const std::exception& e) {
     close();

@@ -13,8 +13,8 @@
 
 namespace sara::storage {
 
-/// A named statement. `$1` is always the tenant, or a list of them. Each registers itself, so that a
-/// test prepares all of them against the migrated schema.
+/// A named statement. `$1` is always the tenant, or a list of them. Each registers itself, so that
+/// a test prepares all of them against the migrated schema.
 struct Query {
   Query(const char* query_name, const char* query_sql);
   const char* name;
@@ -41,14 +41,20 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Runs `work` in one transaction for these tenants: BEGIN and the tenants in one round trip, then
-  /// `work`, then COMMIT. `prelude` is SQL of ours, put behind BEGIN; `work` gets its result.
+  /// Runs `work` in one transaction for these tenants: BEGIN and the tenants in one round trip,
+  /// then `work`, then COMMIT. `prelude` is SQL of ours, put behind BEGIN; `work` gets its result.
   /// On any exception: rolled back, `failure()` says what it was.
   /// errors: unavailable; internal; whatever BrokenWork carries
   Result<void> transact(const std::vector<TenantId>& tenants, bool read_only,
                         const std::string& prelude,
                         const std::function<void(const pqxx::result& prelude)>& work);
   Failure failure() const { return failure_; }
+  /// From now on each writing transaction without a prelude of its own begins with this one, and
+  /// fails as fenced (errors: stale) unless it gives so many rows.
+  void guard(std::string prelude, std::size_t rows) {
+    guard_ = std::move(prelude);
+    guard_rows_ = rows;
+  }
 
   /// Inside `work`: runs a named statement.
   template <class... Params>
@@ -69,6 +75,8 @@ class Connection {
   std::unique_ptr<pqxx::connection> connection_;
   std::unique_ptr<pqxx::nontransaction> tx_;
   std::set<std::string> prepared_;
+  std::string guard_;
+  std::size_t guard_rows_ = 0;
   Failure failure_ = Failure::none;
 };
 

@@ -49,6 +49,11 @@ Result<Contact> parse_contact(const Request& r) {
     if (!channel) return fail(invalid(at + "/channel", "is not a channel"));
     auto address = normalise_address(*channel, item["address"].string_or(""));
     if (!address) return fail(invalid(at + "/address", address.error().detail));
+    if (item["verified"].exists() && !item["verified"].boolean())
+      return fail(invalid(at + "/verified", "must be true or false"));
+    for (auto& other : contact.identities)
+      if (other.channel == *channel && other.address == *address)
+        return fail(invalid(at, "stands twice"));
     contact.identities.push_back(
         {*channel, std::move(*address), item["verified"].boolean().value_or(false)});
   }

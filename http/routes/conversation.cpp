@@ -46,6 +46,9 @@ Result<std::vector<Attachment>> parse_attachments(json::Ref list, const std::str
     a.url = item["url"].string_or("");
     a.name = item["name"].string_or("");
     a.size_bytes = item["size"].integer().value_or(0);
+    auto size = item["size"];
+    if (size.exists() && !size.is_null() && (!size.integer() || a.size_bytes < 0))
+      return fail(invalid(at + "/size", "must be a number of bytes"));
     if (a.type.empty() || a.type.size() > 50) return fail(invalid(at + "/type", "is required"));
     bool web = a.url.rfind("https://", 0) == 0 || a.url.rfind("http://", 0) == 0;
     if (!web || a.url.size() > 2000) return fail(invalid(at + "/url", "must be an http(s) URL"));
@@ -115,7 +118,11 @@ Task<Response> list_messages(Service& s, Request& r) {
   auto page = paging(r, "message", 1, {});
   if (!page) co_return problem(page.error(), r);
   ListMessages query{r.principal->tenant_id, *id, 0, page->limit};
-  if (!page->cursor.empty()) query.after = std::strtoll(page->cursor[0].c_str(), nullptr, 10);
+  if (!page->cursor.empty()) {
+    auto after = cursor_number(*page, 0);
+    if (!after) co_return problem(after.error(), r);
+    query.after = *after;
+  }
   auto found = co_await s.read(std::move(query));
   if (!found) co_return problem(found.error(), r);
   if (!(*found)->found) co_return problem(no_conversation(), r);

@@ -23,7 +23,8 @@ void mount_inbox(Router& router, Service& s, FeedHub& hub) {
   router.websocket("/api/v1/inbox/live",
                    [&hub](Request r, boost::asio::ip::tcp::socket socket, std::string leftover) {
                      return hub.serve(std::move(r), std::move(socket), std::move(leftover));
-                   });
+                   },
+                   Scope::read);
   router.post("/api/v1/inbox/live/tickets", Scope::read, Body::none,
               [&hub](Request& r) { return ticket(hub, r); });
 }
@@ -71,9 +72,11 @@ Task<Response> list(Service& s, Request& r) {
   }
   std::string order(std::to_string(static_cast<int>(query.sort)));
   if (!page->cursor.empty()) {
-    query.after_key = std::strtoll(page->cursor[1].c_str(), nullptr, 10);
-    query.after_seq = std::strtoll(page->cursor[2].c_str(), nullptr, 10);
-    if (page->cursor[0] != order || query.after_seq <= 0)
+    auto key = cursor_number(*page, 1);
+    auto seq = cursor_number(*page, 2);
+    query.after_key = key.value_or(0);
+    query.after_seq = seq.value_or(0);
+    if (page->cursor[0] != order || !key || query.after_seq <= 0)
       co_return problem(invalid("?cursor", "is not a cursor of this list and order"), r);
   }
   auto sort = query.sort;
@@ -99,7 +102,11 @@ Task<Response> failures(Service& s, Request& r) {
   auto page = paging(r, "failure", 1, {});
   if (!page) co_return problem(page.error(), r);
   ListFailures query{r.principal->tenant_id, 0, page->limit + 1};
-  if (!page->cursor.empty()) query.before = std::strtoll(page->cursor[0].c_str(), nullptr, 10);
+  if (!page->cursor.empty()) {
+    auto before = cursor_number(*page, 0);
+    if (!before) co_return problem(before.error(), r);
+    query.before = *before;
+  }
   auto found = co_await s.read(std::move(query));
   if (!found) co_return problem(found.error(), r);
   auto& entries = **found;

@@ -77,7 +77,8 @@ Response shown(const Service& s, const Integration& i, int status) {
 }
 
 Result<void> check_sandbox_settings(json::Ref settings) {
-  auto known = only_members(settings, "/settings", {"channels", "latency_ms", "failure_rate", "cost"});
+  auto known =
+      only_members(settings, "/settings", {"channels", "latency_ms", "failure_rate", "cost"});
   if (!known) return known;
   auto channels = settings["channels"];
   if (channels.exists() && !channels.is_array())
@@ -117,7 +118,8 @@ Result<void> set_credentials(Integration& i, json::Ref credentials) {
   return {};
 }
 
-/// http or https, a host, nothing before it. In production: https alone (reliability.md, section 9).
+/// http or https, a host, nothing before it. In production: https alone (reliability.md, section
+/// 9).
 Result<void> set_base_url(const Service& s, Integration& i, json::Ref value) {
   if (!value.exists() || value.is_null()) return {};
   auto url = value.string_or("");

@@ -58,10 +58,11 @@ Task<Response> actors(Service& s, FeedHub& hub, Request& r) {
 }  // namespace
 
 void mount_operation(Router& router, Service& s, FeedHub& hub) {
-  for (auto* path : {"/health", "/healthz"})
-    router.get(path, Scope::open, [](Request& r) { return alive(r); });
-  for (auto* path : {"/ready", "/readyz"})
-    router.get(path, Scope::open, [&s](Request& r) { return ready(s, r); });
+  auto when_ready = [&s](Request& r) { return ready(s, r); };
+  router.get("/health", Scope::open, [](Request& r) { return alive(r); });
+  router.get("/healthz", Scope::open, [](Request& r) { return alive(r); });
+  router.get("/ready", Scope::open, when_ready);
+  router.get("/readyz", Scope::open, when_ready);
   router.get("/metrics", Scope::open, [](Request& r) { return metrics(r); });
   router.get("/debug/actors", Scope::credential,
              [&s, &hub](Request& r) { return actors(s, hub, r); });

@@ -22,11 +22,12 @@ struct Batch {
   std::size_t open = 0;
   Error error;
   KeepEvents keep;  ///< what turned out to be without a place
+  std::size_t wake_at = 0;
   boost::asio::steady_timer done;
 
   void finish(const Error& e) {
     if (e.code != Errc::ok && error.code == Errc::ok) error = e;
-    if (--open == 0) done.cancel();
+    if (--open <= wake_at) done.cancel();
   }
 };
 using BatchPtr = std::shared_ptr<Batch>;
@@ -36,23 +37,37 @@ metric::Counter counted(std::string_view result) {
                          {{"result", std::string(result)}});
 }
 
-/// One command of a batch. `otherwise` tells where the event goes if its target refuses it for good.
+/// Waits until at most `left` of the batch's commands are without an answer.
+Task<void> wait_for(const BatchPtr& batch, std::size_t left) {
+  boost::system::error_code ignored;
+  batch->wake_at = left;
+  while (batch->open > left)
+    co_await batch->done.async_wait(
+        boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+}
+
+/// A conversation takes 256 commands at once: a batch may all be one contact's.
+constexpr std::size_t under_way_max = 128;
+
+/// One command of a batch. `otherwise` tells where its events go if its target refuses it for good.
 template <class Command>
-Task<void> tell(Service& s, BatchPtr batch, Command command, KeptEvent otherwise) {
+Task<void> tell(Service& s, BatchPtr batch, Command command, std::vector<KeptEvent> otherwise) {
   auto answer = co_await s.bridge.ask(s.directory, s.options.write_deadline, std::move(command));
   Error error;
   if (!answer) error = answer.error();
   if (error.code == Errc::not_found || error.code == Errc::internal) {
-    otherwise.failed = error.code == Errc::internal;
-    if (otherwise.failed) otherwise.kind_or_reason = "could not be applied: " + error.detail;
-    batch->keep.events.push_back(std::move(otherwise));
+    for (auto& event : otherwise) {
+      event.failed = error.code == Errc::internal;
+      if (event.failed) event.kind_or_reason = "could not be applied: " + error.detail;
+      batch->keep.events.push_back(std::move(event));
+    }
     error = {};
   }
   batch->finish(error);
 }
 
 template <class Command>
-void start(Service& s, const BatchPtr& batch, Command command, KeptEvent otherwise) {
+void start(Service& s, const BatchPtr& batch, Command command, std::vector<KeptEvent> otherwise) {
   ++batch->open;
   boost::asio::co_spawn(s.bridge.io(),
                         tell(s, batch, std::move(command), std::move(otherwise)),
@@ -84,18 +99,20 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
   auto batch = std::make_shared<Batch>(s.bridge.io());
   batch->keep = {tenant, integration.id, integration.provider, {}};
   ReportStatuses statuses{tenant, integration.id, {}};
-  batch->open = 1;
+  std::vector<KeptEvent> unreported;
   for (auto& event : events) {
+    co_await wait_for(batch, under_way_max);
     if (auto* in = std::get_if<Inbound>(&event.what)) {
-      KeptEvent otherwise{"message", false, event.dedupe_key, event.raw};
+      std::vector<KeptEvent> otherwise{{"message", false, event.dedupe_key, event.raw}};
       start(s, batch,
             ReceiveInbound{tenant, integration.id, std::move(*in), event.dedupe_key,
                            std::move(event.raw)},
             std::move(otherwise));
     } else if (auto* receipt = std::get_if<Receipt>(&event.what)) {
+      unreported.push_back({"status:" + receipt->event, false, event.dedupe_key, event.raw});
       statuses.reports.push_back({std::move(*receipt), event.dedupe_key, std::move(event.raw)});
     } else if (auto* gone = std::get_if<Retraction>(&event.what)) {
-      KeptEvent otherwise{"retraction", false, event.dedupe_key, event.raw};
+      std::vector<KeptEvent> otherwise{{"retraction", false, event.dedupe_key, event.raw}};
       start(s, batch,
             RetractMessage{tenant, integration.id, std::move(*gone), event.dedupe_key,
                            std::move(event.raw), 0},
@@ -107,13 +124,8 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
       batch->keep.events.push_back({reason, true, event.dedupe_key, std::move(event.raw)});
     }
   }
-  if (!statuses.reports.empty()) start(s, batch, std::move(statuses), {});
-  batch->finish({});
-  if (batch->open > 0) {
-    boost::system::error_code ignored;
-    co_await batch->done.async_wait(
-        boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
-  }
+  if (!statuses.reports.empty()) start(s, batch, std::move(statuses), std::move(unreported));
+  co_await wait_for(batch, 0);
   if (batch->error.code != Errc::ok) co_return fail(batch->error);
   if (!batch->keep.events.empty()) {
     KeepEvents keep = std::move(batch->keep);
@@ -146,7 +158,8 @@ Task<Response> receive(Service& s, Request& r) {
   if (!provider) co_return problem(unknown, r);
   std::string endpoint(r.param("endpoint"));
   auto tenant = co_await s.tenant_of_endpoint(endpoint);
-  if (!tenant) co_return problem(tenant.error().code == Errc::not_found ? unknown : tenant.error(), r);
+  if (!tenant)
+    co_return problem(tenant.error().code == Errc::not_found ? unknown : tenant.error(), r);
   const Integration* integration = integration_at(**tenant, endpoint, *provider);
   if (integration == nullptr) co_return problem(unknown, r);
   if (r.body.size() > batch_bytes_max && !is_multipart(r)) {
@@ -206,10 +219,11 @@ void mount_webhooks(Router& router, Service& service) {
   auto handler = [&service](Request& r) { return receive(service, r); };
   router.post("/webhooks/{provider}/{endpoint}", Scope::open, Body::webhook, handler);
   // Inbound mail may be larger; what is no mail is held to 4 MiB all the same.
-  router.post("/webhooks/sendgrid/{endpoint}", Scope::open, Body::multipart, [&service](Request& r) {
-    r.params.emplace_back("provider", "sendgrid");
-    return receive(service, r);
-  });
+  router.post("/webhooks/sendgrid/{endpoint}", Scope::open, Body::multipart,
+              [&service](Request& r) {
+                r.params.emplace_back("provider", "sendgrid");
+                return receive(service, r);
+              });
   router.get("/webhooks/{provider}/{endpoint}", Scope::open, handler);
 }
 

@@ -139,6 +139,12 @@ class InboundForm {
     }
     return out;
   }
+  /// The bytes of the attachment at that place of attachments(); null if there is none.
+  const std::string_view* file(std::size_t index) const {
+    for (const auto& part : parts_)
+      if ((part.filename || is_file_field(part.name)) && index-- == 0) return &part.content;
+    return nullptr;
+  }
 
  private:
   static bool is_file_field(std::string_view name) {
@@ -357,6 +363,22 @@ Result<std::unique_ptr<ChannelCodec>> make_sendgrid(const Fields& credentials,
     return fail(invalid("/settings/inbound_signature_required", "must be true or false"));
   return std::make_unique<SendGrid>(credentials, std::move(keys), tolerance_past,
                                     required == "true");
+}
+
+Result<std::string> inbound_attachment(std::string_view raw, std::size_t index) {
+  // The boundary stood in the Content-Type header; it also opens the body.
+  const auto line = raw.substr(0, raw.find_first_of("\r\n"));
+  if (!line.starts_with("--")) return fail(Errc::not_found, "not a form");
+  const auto parts = mime::parse_form_data(raw, line.substr(2));
+  if (!parts) return fail(Errc::not_found, "not a form");
+  const InboundForm form(*parts);
+  if (const auto mail_bytes = form.raw("email"); !mail_bytes.empty()) {
+    auto mail = mime::parse_mail(mail_bytes, true);
+    if (mail && index < mail->files.size()) return std::move(mail->files[index]);
+  } else if (const auto* content = form.file(index)) {
+    return std::string(*content);
+  }
+  return fail(Errc::not_found, "there is no such attachment");
 }
 
 }  // namespace sara::providers

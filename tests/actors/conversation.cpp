@@ -1,4 +1,5 @@
-// The CONVERSATION actor: one set in flight, acknowledged after its commit, reloaded after failure.
+// The CONVERSATION actor: one set in flight, acknowledged after its commit, reloaded after a
+// failure.
 #include "actors/conversation.hpp"
 
 #include "support.hpp"
@@ -211,7 +212,8 @@ TEST_CASE_FIXTURE(Stage, "conversation: the queue is bounded and says so") {
   CHECK(bodies() == "0 1 2 3 4 5");
 }
 
-TEST_CASE_FIXTURE(Stage, "conversation: a reply is answered when its outbox row is committed") {
+TEST_CASE_FIXTURE(Stage,
+                  "conversation: a reply is answered when its outbox row is committed, too") {
   receive("hi");
   sched.run();
   memory.holding = true;
@@ -351,7 +353,8 @@ TEST_CASE_FIXTURE(Stage, "conversation: a message to withdraw that nobody knows 
   CHECK(rows().journal.empty());
 }
 
-TEST_CASE_FIXTURE(Stage, "conversation: an outcome told twice is agreed to and no second event") {
+TEST_CASE_FIXTURE(Stage,
+                  "conversation: an outcome told twice is agreed to, without a second event") {
   receive("hi");
   sched.run();
   reply("hello");

@@ -1,5 +1,7 @@
 // Ids, times, randomness, metrics, logs.
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <limits>
 #include <set>
@@ -104,6 +106,25 @@ TEST_CASE("time: a clock turned by hand") {
   CHECK(to_millis(clock.now()) == 1500);
   CHECK(known(system_clock().now()));
   CHECK_FALSE(known(TimePoint{}));
+}
+
+TEST_CASE("random: a forked child draws other numbers than its parent") {
+  random_u64();  // The pool is filled before the fork.
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto drawn = random_u64();
+    _exit(write(ends[1], &drawn, sizeof drawn) == sizeof drawn ? 0 : 1);
+  }
+  std::uint64_t theirs = 0;
+  CHECK(read(ends[0], &theirs, sizeof theirs) == sizeof theirs);
+  CHECK(theirs != random_u64());
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST_CASE("random: in range and not the same twice") {

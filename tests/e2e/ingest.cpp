@@ -126,6 +126,27 @@ TEST_CASE("ingest: a Latin-1 mail arrives as UTF-8, wherever its charsets stand"
   check_arrival(shop, "email", "café déjà payé");
 }
 
+TEST_CASE("ingest: a mail's file can be downloaded, by its own tenant alone") {
+  Shop shop;
+  SendGrid sendgrid(shop.api);
+  auto parts = SendGrid::mail_parts("ana@example.com", "Photo", "see file", unique() + "@m");
+  const std::string bytes("\x89PNG\r\n--x\0y", 12);
+  parts.push_back({"attachment1", bytes});
+  REQUIRE(shop.api.send(sendgrid.mail(parts)).status == 200);
+  auto page = shop.api.get("/api/v1/conversations/" + inbox(shop.api).at(0).id + "/messages");
+  auto document = page.json();
+  auto file = document.root()["data"].at(0)["attachments"].at(0);
+  CHECK(file["size"].integer() == 12);
+  std::string url(file["url"].string_or(""));
+  auto answer = shop.api.get(url);
+  CHECK(answer.status == 200);
+  CHECK(answer.body == bytes);
+  CHECK(answer.header("content-disposition").rfind("attachment;", 0) == 0);
+  CHECK(shop.api.get(url.substr(0, url.size() - 1) + "1").status == 404);
+  Shop other;
+  CHECK(other.api.get(url).status == 404);
+}
+
 TEST_CASE("ingest: inbound parse with a token takes only mails that know it") {
   Shop shop;
   SendGrid sendgrid(shop.api, "inbound-token-0123456789");
@@ -159,7 +180,7 @@ TEST_CASE("ingest: a signature that is missing, wrong or stale is 401 and stores
   const std::string stamp = "X-Twilio-Email-Event-Webhook-Timestamp";
   const std::string sign = "X-Twilio-Email-Event-Webhook-Signature";
   struct {
-    const char* what;
+    std::string what;
     Ask ask;
   } cases[] = {
       {"twilio missing", with_header(sms, "X-Twilio-Signature", "")},
@@ -322,7 +343,7 @@ TEST_CASE("ingest: signed but unreadable is kept and answered 200, once however 
   for (int i = 0; i < 40; ++i) deep += "[";
   for (int i = 0; i < 40; ++i) deep += "]";
   struct {
-    const char* what;
+    std::string what;
     Ask ask;
   } cases[] = {
       {"meta not JSON", meta.signed_body("hello")},
@@ -399,6 +420,75 @@ TEST_CASE("ingest: statuses that come out of order never lower a message") {
   CHECK(outbound_status() == "read");
   // An echo is what we wrote: it is no new mail of the customer's.
   CHECK(inbox(shop.api)[0].unread <= 1);
+}
+
+TEST_CASE("ingest: a watermark that overtakes an echo counts for it when it comes") {
+  Shop shop;
+  Meta meta(shop.api);
+  REQUIRE(shop.api.send(meta.messenger("4000", "m_" + unique(), "hello")).status == 200);
+  auto written_at = now_ms();
+  auto event = [&](const std::string& from, const std::string& to, std::int64_t at,
+                   const std::string& members) {
+    return meta.page_event("{\"sender\":{\"id\":\"" + from + "\"},\"recipient\":{\"id\":\"" + to +
+                           "\"},\"timestamp\":" + std::to_string(at) + "," + members + "}");
+  };
+  CHECK(shop.api
+            .send(event("4000", meta.page_id, written_at + 2000,
+                        "\"read\":{\"watermark\":" + std::to_string(written_at + 1000) + "}"))
+            .status == 200);
+  CHECK(shop.api
+            .send(event(meta.page_id, "4000", written_at,
+                        "\"message\":{\"mid\":\"m_" + unique() +
+                            R"(","is_echo":true,"app_id":1,"text":"we do"})"))
+            .status == 200);
+  auto all = messages(shop.api, inbox(shop.api).at(0).id);
+  REQUIRE(all.size() == 2);
+  CHECK(all[1].direction == "outbound");
+  CHECK(all[1].status == "read");
+}
+
+TEST_CASE("ingest: pictures arrive as attachments, and are not fetched") {
+  Shop shop;
+  Twilio twilio(shop.api);
+  const std::string url = "https://api.twilio.com/2010-04-01/Accounts/AC0/Messages/MM0/Media/ME0";
+  CHECK(shop.api
+            .send(twilio.message(
+                "MM" + unique(), "+15550100777", "",
+                {{"NumMedia", "1"}, {"MediaUrl0", url}, {"MediaContentType0", "image/jpeg"}}))
+            .status == 200);
+  auto row = inbox(shop.api).at(0);
+  auto page = shop.api.get("/api/v1/conversations/" + row.id + "/messages").json();
+  auto attachments = page.root()["data"].at(0)["attachments"];
+  REQUIRE(attachments.size() == 1);
+  CHECK(attachments.at(0)["type"].string_or("") == "image");
+  CHECK(attachments.at(0)["url"].string_or("") == url);
+}
+
+TEST_CASE("ingest: what a contact unsends on Instagram is erased") {
+  Shop shop;
+  Meta meta(shop.api);
+  auto mid = "ig_" + unique();
+  auto words = "I regret this " + unique();
+  REQUIRE(shop.api.send(meta.instagram("5000", mid, words)).status == 200);
+  auto row = inbox(shop.api).at(0);
+  auto unsend =
+      meta.signed_body(R"({"object":"instagram","entry":[{"id":")" + meta.instagram_id +
+                       R"(","messaging":[{"sender":{"id":"5000"},"recipient":{"id":")" +
+                       meta.instagram_id + "\"},\"timestamp\":" + std::to_string(now_ms()) +
+                       ",\"message\":{\"mid\":\"" + mid + "\",\"is_deleted\":true}}]}]}");
+  CHECK(shop.api.send(unsend).status == 200);
+  CHECK(shop.api.send(unsend).status == 200);
+  auto all = messages(shop.api, row.id);
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].body == "");
+  CHECK(shop.api.get("/api/v1/responses/inbox").body.find(words) == std::string::npos);
+  Feed feed(shop.server.port(), shop.tenant.api_key);
+  feed.subscribe(0);
+  while (auto frame = feed.next_frame()) {
+    CHECK(frame->find(words) == std::string::npos);
+    if (json::parse(*frame)->root()["seq"].integer() == feed.hello_seq) break;
+  }
+  CHECK(shop.server.command({"verify"}).status == 0);
 }
 
 TEST_CASE("ingest: a status of a message we never sent is taken") {

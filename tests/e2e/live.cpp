@@ -202,6 +202,64 @@ TEST_CASE("live: one tenant hears nothing of another") {
   CHECK(event->seq == feed.hello_seq + 1);
 }
 
+TEST_CASE("live: who asks for more than the journal replays is told to reload") {
+  Server server(Environment{{"MADANSARA_LIVE_REPLAY_EVENTS_MAX", "1000"}});
+  Shop shop(server);
+  Twilio twilio(shop.api);
+  std::vector<Ask> asks;
+  for (int i = 0; i < 1200; ++i) asks.push_back(text_message(twilio, i % 7, std::to_string(i)));
+  send_all({.port = server.port(), .connections = 8, .repeats_of_503 = 100}, asks);
+  Feed feed(server.port(), shop.tenant.api_key);
+  feed.subscribe(0);
+  auto frame = feed.next_frame();
+  REQUIRE(frame);
+  auto resync = json::parse(*frame);
+  CHECK(resync->root()["type"].string_or("") == "resync");
+  CHECK(resync->root()["after"].integer().value_or(-1) >= feed.hello_seq - 1000);
+  // What is within reach is replayed.
+  feed.subscribe(feed.hello_seq - 900);
+  for (auto expected = feed.hello_seq - 899; expected <= feed.hello_seq; ++expected) {
+    auto event = feed.next();
+    REQUIRE(event);
+    CHECK(event->seq == expected);
+  }
+}
+
+TEST_CASE("live: a reader that falls behind is told so, and resumes without a gap") {
+  Server server(Environment{{"MADANSARA_LIVE_QUEUE_EVENTS_MAX", "64"}});
+  Shop shop(server);
+  Twilio twilio(shop.api);
+  std::string padding(1500, '.');
+  std::vector<Ask> asks;
+  for (int i = 0; i < 4000; ++i)
+    asks.push_back(text_message(twilio, i % 7, std::to_string(i) + padding));
+  Feed feed(server.port(), shop.tenant.api_key);
+  feed.subscribe();
+  // Nobody reads meanwhile.
+  auto statuses = send_all({.port = server.port(), .connections = 8, .repeats_of_503 = 1000}, asks);
+  CHECK(std::count(statuses.begin(), statuses.end(), 200) == 4000);
+  auto last = feed.hello_seq;
+  bool told = false;
+  std::int64_t gaps = 0;
+  for (auto end = last + 4000; last < end;) {
+    auto frame = feed.next_frame();
+    REQUIRE(frame);
+    auto document = json::parse(*frame);
+    auto type = document->root()["type"].string_or("");
+    if (type == "resync") {
+      told = true;
+      CHECK(document->root()["after"].integer() == last);
+      feed.subscribe(last);
+    } else if (type == "message.created") {
+      auto seq = document->root()["seq"].integer().value_or(0);
+      gaps += seq != last + 1;
+      last = seq;
+    }
+  }
+  CHECK(told);
+  CHECK(gaps == 0);
+}
+
 TEST_CASE("live: a client that drops 50 times at random misses nothing and repeats nothing") {
   constexpr unsigned seed = 20261121;
   MESSAGE("seed ", seed);

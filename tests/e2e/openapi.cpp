@@ -130,6 +130,14 @@ TEST_CASE("openapi: every operation, asked rightly, answers as its schema says")
   auto one = ask("getConversation", v1 + "/conversations/" + row.id);
   ask("listMessages", v1 + "/conversations/" + row.id + "/messages");
   ask("sendMessage", v1 + "/conversations/" + row.id + "/messages", R"({"body":"Yes."})", 202);
+  SendGrid sendgrid(shop.api);
+  auto parts = SendGrid::mail_parts("eve@example.com", "s", "t", unique() + "@m");
+  parts.push_back({"attachment1", "bytes"});
+  CHECK(shop.api.send(sendgrid.mail(parts)).status == 200);
+  auto mails = shop.api.get(v1 + "/conversations/" + inbox(shop.api).at(0).id + "/messages");
+  auto mail = mails.json();
+  ask("getAttachment",
+      std::string(mail.root()["data"].at(0)["attachments"].at(0)["url"].string_or("")));
   ask("createContact", v1 + "/contacts",
       R"({"name":"Bo","identities":[{"channel":"email","address":"bo@example.com"}]})", 201);
   ask("listContacts", v1 + "/contacts");

@@ -26,8 +26,7 @@ TEST_CASE("passivation: no message is lost, doubled or out of order in its conve
   constexpr std::size_t connections = 20;
   REQUIRE(conversations % connections == 0);  // So one conversation stays on one connection.
 
-  Server server({{"MADANSARA_ACTORS_CONVERSATION_IDLE_MS", "5"},
-                 {"MADANSARA_HTTP_REQUESTS_PER_MINUTE", "1000000"}});
+  Server server(Environment{{"MADANSARA_ACTORS_CONVERSATION_IDLE_MS", "5"}});
   Shop shop(server);
   Twilio twilio(shop.api);
   auto contact = [&](std::size_t i) {

@@ -155,9 +155,11 @@ class Loopback {
     router_.get("/large", Scope::open, to(&Loopback::large));
     router_.get("/inject", Scope::open, to(&Loopback::inject));
     router_.get("/empty", Scope::open, to(&Loopback::empty));
-    router_.websocket("/live", [this](Request r, tcp::socket s, std::string behind) {
+    const UpgradeHandler upgrade = [this](Request r, tcp::socket s, std::string behind) {
       return live(std::move(r), std::move(s), std::move(behind));
-    });
+    };
+    router_.websocket("/live", upgrade);
+    router_.websocket("/guarded-live", upgrade, Scope::read);
   }
 
   asio::io_context io_{1};

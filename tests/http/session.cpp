@@ -624,6 +624,7 @@ TEST_CASE("session: a WebSocket route takes the socket over, with what was read 
   CHECK(without("Key: dGhl", "Key: ") == "400 bad-request");
   CHECK(without("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "") == "400 bad-request");
   CHECK(kind(refused(good + "Content-Length: 3\r\n")) == "400 bad-framing");
+  CHECK(kind(ask(server, get("/guarded-live", ""))) == "401 unauthenticated");
   const auto head = Client{server}.send("HEAD /live HTTP/1.1\r\nHost: a\r\n\r\n").answer(false);
   CHECK(head.status == 405);
 }

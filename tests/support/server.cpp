@@ -20,12 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-/// The server's path: $SARA_BINARY wins, so that another build can be tested.
-std::string binary() {
-  const char* named = std::getenv("SARA_BINARY");
-  return named != nullptr ? named : SARA_BINARY;
-}
-
 /// The port of the last `listening on` line in `text`, 0 if there is none.
 std::uint16_t announced_port(const std::string& text) {
   constexpr std::string_view mark = "listening on http://127.0.0.1:";
@@ -61,11 +55,26 @@ std::string tail(const std::string& text) {
 
 }  // namespace
 
+/// $SARA_BINARY wins, so that another build can be tested.
+std::string server_binary() {
+  const char* named = std::getenv("SARA_BINARY");
+  return named != nullptr ? named : SARA_BINARY;
+}
+
 Server::Server(Environment environment)
     : data_dir_(place_.path() + "/data"),
       log_file_(place_.path() + "/server.log"),
       environment_(std::move(environment)) {
-  start();
+  // Tests ask faster than people. What quotas do is tests/e2e/quota.cpp's to show.
+  environment_.try_emplace("MADANSARA_LIMITS_REQUESTS_PER_MINUTE_MAX", "10000000");
+  environment_.try_emplace("MADANSARA_LIMITS_STRANGER_REQUESTS_PER_15_MIN_MAX", "10000000");
+  try {
+    start();
+  } catch (...) {
+    process_.reset();
+    end_postgres();
+    throw;
+  }
 }
 
 Server::~Server() {
@@ -78,8 +87,8 @@ void Server::start() {
   std::ofstream(log_file_, std::ios::app).flush();  // It must exist to be watched.
   Watch watch(log_file_);
   process_ = std::make_unique<Process>(
-      std::vector<std::string>{binary(), "serve", "--port", std::to_string(port_), "--data-dir",
-                               data_dir_},
+      std::vector<std::string>{server_binary(), "serve", "--port", std::to_string(port_),
+                               "--data-dir", data_dir_},
       environment_, log_file_);
   auto deadline = within(60s);
   std::uint16_t port = 0;
@@ -111,7 +120,7 @@ std::string Server::log() const {
 }
 
 Outcome Server::command(std::vector<std::string> words) const {
-  words.insert(words.begin(), binary());
+  words.insert(words.begin(), server_binary());
   words.insert(words.end(), {"--data-dir", data_dir_});
   return run(words, environment_);
 }
@@ -153,6 +162,13 @@ Cluster cluster_of(const std::string& data_dir) {
   return found;
 }
 
+/// A process that works inside the cluster below our own data directory.
+bool is_ours(const Cluster& cluster) {
+  std::error_code error;
+  auto home = fs::read_symlink("/proc/" + std::to_string(cluster.pid) + "/cwd", error);
+  return cluster.pid > 1 && !error && home.string() == cluster.dir;
+}
+
 }  // namespace
 
 std::string Server::database_url() const {
@@ -161,13 +177,16 @@ std::string Server::database_url() const {
   return "postgresql://madansara@/madansara?host=" + cluster.socket_dir + "&port=5432";
 }
 
+void Server::kill_postgres() {
+  auto cluster = cluster_of(data_dir_);
+  if (is_ours(cluster)) end_process(cluster.pid, SIGKILL, 20s);
+}
+
 void Server::end_postgres() {
   auto cluster = cluster_of(data_dir_);
-  // Only ours: a process that works inside the cluster below our own data directory.
-  std::error_code error;
-  auto home = fs::read_symlink("/proc/" + std::to_string(cluster.pid) + "/cwd", error);
-  if (cluster.pid <= 1 || error || home.string() != cluster.dir) return;
+  if (!is_ours(cluster)) return;
   end_process(cluster.pid, SIGQUIT, 20s);
+  std::error_code error;
   if (cluster.socket_dir.starts_with("/tmp/madansara-")) fs::remove_all(cluster.socket_dir, error);
 }
 

@@ -29,11 +29,14 @@ class Server {
   void start();
   /// kill -9. The private Postgres stays.
   void kill();
+  /// kill -9 for the private Postgres: all of its processes end, the server stays.
+  void kill_postgres();
   /// SIGTERM; the exit status, or -1 if it did not stop in 20 s.
   int stop();
   bool running() { return process_ && process_->running(); }
 
   std::uint16_t port() const { return port_; }
+  pid_t pid() const { return process_ ? process_->pid() : -1; }
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
   const std::string& data_dir() const { return data_dir_; }
   /// Everything it has printed and logged so far, over all its starts.
@@ -55,6 +58,9 @@ class Server {
   std::unique_ptr<Process> process_;
   std::uint16_t port_ = 0;
 };
+
+/// The path of the program under test.
+std::string server_binary();
 
 /// The one server that ordinary tests share: started at first use, ended with the program. Each
 /// test makes tenants of its own on it.
