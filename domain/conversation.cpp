@@ -23,18 +23,6 @@ std::size_t body_bytes_max(Channel channel) {
 
 constexpr std::size_t outstanding_max = 1000;
 
-/// Room is made by the oldest that is delivered already: what is later said of it is applied to the
-/// database's row. A message that still has to leave must be found here.
-void add_outstanding(std::vector<Delivery>& outstanding, const Delivery& delivery) {
-  if (outstanding.size() >= outstanding_max) {
-    auto old = std::find_if(outstanding.begin(), outstanding.end(), [](const Delivery& d) {
-      return d.status == MessageStatus::delivered;
-    });
-    if (old != outstanding.end()) outstanding.erase(old);
-  }
-  outstanding.push_back(delivery);
-}
-
 /// The provider's time of an event, as far as it can be believed: not in the future.
 TimePoint event_time(TimePoint said, TimePoint now) {
   return known(said) && said < now ? said : now;
@@ -109,6 +97,19 @@ void Thread::add_message(const JournalEntry& entry, WriteSet& out) {
   out.put(conversation);
 }
 
+void Thread::add_outstanding(const Delivery& delivery) {
+  if (outstanding.size() >= outstanding_max) {
+    auto old = std::find_if(outstanding.begin(), outstanding.end(), [](const Delivery& d) {
+      return d.status == MessageStatus::delivered;
+    });
+    if (old != outstanding.end()) {
+      outstanding.erase(old);
+      outstanding_complete = false;
+    }
+  }
+  outstanding.push_back(delivery);
+}
+
 void Thread::receive(const Inbound& in, IntegrationId integration, const std::string& dedupe_key,
                      const std::string& raw, TimePoint now, const ThreadPolicy& policy,
                      WriteSet& out) {
@@ -167,7 +168,7 @@ void Thread::receive(const Inbound& in, IntegrationId integration, const std::st
   ++conversation.outbound_count;
   add_message(entry, out);
   delivery.message_seq = conversation.last_message.seq;
-  if (!settled(delivery.status)) add_outstanding(outstanding, delivery);
+  if (!settled(delivery.status)) add_outstanding(delivery);
   out.put(delivery);
 }
 
@@ -231,7 +232,7 @@ Result<void> Thread::reply(const ReplyRequest& request, const RouteChooser& rout
   ++conversation.outbound_count;
   add_message(entry, out);
   delivery.message_seq = conversation.last_message.seq;
-  add_outstanding(outstanding, delivery);
+  add_outstanding(delivery);
   out.put(delivery);
   return {};
 }
@@ -321,7 +322,7 @@ int Thread::report(const Receipt& receipt, const Delivery* found, IntegrationId 
       Delivery copy = *found;
       // All that is unsettled stands in `outstanding`: this one was settled after it was looked up,
       // and only a complaint can still change it.
-      if (!settled(copy.status) && outstanding.size() < outstanding_max)
+      if (!settled(copy.status) && outstanding_complete)
         copy.status = MessageStatus::read;
       apply(copy);
     }
@@ -347,17 +348,13 @@ int Thread::settle(const Delivery& outcome, TimePoint now, WriteSet& out) {
     return d.message_seq == outcome.message_seq;
   });
   if (mine == outstanding.end()) return 0;
-  // Told twice, because the first answer was lost: it stands as wanted.
+  // This very outcome is recorded already: only the answer to that commit was lost.
   if (mine->status == outcome.status && mine->attempt == outcome.attempt &&
       mine->provider_message_id == outcome.provider_message_id)
     return 1;
   // The provider's answer may come after its own signed report: then only the id is news.
   Delivery to = outcome;
   if (!advances(mine->status, outcome.status)) {
-    // This very attempt is recorded already: only the answer to that commit was lost.
-    if (outcome.status == MessageStatus::sending && mine->status == outcome.status &&
-        mine->attempt == outcome.attempt)
-      return 1;
     if (!mine->provider_message_id.empty() || outcome.provider_message_id.empty()) return 0;
     to = *mine;
     to.provider_message_id = outcome.provider_message_id;

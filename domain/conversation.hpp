@@ -119,6 +119,7 @@ class Thread {
   bool has_conversation = false;
   Conversation conversation;
   std::vector<Delivery> outstanding;  ///< by message_seq, unsettled
+  bool outstanding_complete = true;   ///< false: delivered ones had to make room
 
   /// Accepts an inbound message or an echo; appends to `out`.
   void receive(const Inbound& in, IntegrationId integration, const std::string& dedupe_key,
@@ -150,6 +151,9 @@ class Thread {
   void ensure_conversation(TimePoint now, const ThreadPolicy& policy);
   void announce_contact(WriteSet& out) const;
   void add_message(const JournalEntry& entry, WriteSet& out);
+  /// Room is made by the oldest that is delivered already: what is later said of it is applied to
+  /// the database's row. A message that still has to leave must be found here.
+  void add_outstanding(const Delivery& delivery);
   void change(Delivery& delivery, const Delivery& to, TimePoint now, WriteSet& out);
   Reach& reach_for(Channel channel, const std::string& address);
 };

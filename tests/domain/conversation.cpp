@@ -264,6 +264,27 @@ TEST_CASE("conversation: reports in any order end in the same state") {
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
+TEST_CASE("conversation: a long thread forgets delivered messages, never what must still leave") {
+  Desk desk;
+  desk.receive(inbound("hi", Channel::messenger));
+  for (int i = 0; i < 3; ++i) desk.receive(echo(std::to_string(i), noon));
+  desk.commit();
+  CHECK(desk.report(receipt(MessageStatus::delivered, "mid.0")) == 1);
+  desk.commit();
+  auto delivered = desk.thread.outstanding.at(0);
+  REQUIRE(delivered.status == MessageStatus::delivered);
+  for (int i = 0; i < 1100; ++i) {
+    CHECK(desk.reply("hello"));
+    desk.commit();
+  }
+  CHECK(std::count_if(desk.thread.outstanding.begin(), desk.thread.outstanding.end(),
+                      [](const Delivery& d) { return d.status == MessageStatus::queued; }) ==
+        1100);
+  // The forgotten one is still moved, by what the database says of it.
+  CHECK(desk.report(receipt(MessageStatus::read, "mid.0"), &delivered) == 1);
+  CHECK(desk.set.deliveries.at(0).status == MessageStatus::read);
+}
+
 TEST_CASE("conversation: a complaint comes through though the message was read long ago") {
   Desk desk;
   desk.receive(echo("a", noon));
