@@ -1,6 +1,7 @@
 // Postgres array literals: many rows travel as one parameter per column and become rows by unnest.
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 
@@ -25,7 +26,9 @@ class Array {
   }
   Array& add(double value) {
     separate();
-    out_ += std::to_string(value);
+    char digits[32];
+    int n = std::snprintf(digits, sizeof digits, "%.17g", value);
+    out_.append(digits, static_cast<std::size_t>(n));
     return *this;
   }
   Array& add(const Uuid& id) {
