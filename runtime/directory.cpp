@@ -1,7 +1,8 @@
 // Key -> actor. Finds or activates the conversation or tenant meant and delegates, so that the
 // answer skips this desk; passivates the idle without losing a message (caf.md, section 4): an
-// entity is absent, active or draining, and the directory alone changes that. Unknown addresses are
-// looked up in groups, and each address once, so that parallel first messages make one contact.
+// entity is absent, loading, active or draining, and the directory alone changes that; what comes
+// while it is loading or draining is parked in order. Unknown addresses are looked up in groups,
+// and each address once, so that parallel first messages make one contact.
 #include "runtime/directory.hpp"
 
 #include <deque>
@@ -52,7 +53,9 @@ template <class Handle>
 struct Slot {
   Handle handle;
   bool draining = false;
+  bool loading = false;  ///< no actor yet: its thread is being read
   std::vector<Parked<Handle>> parked;
+  bool takes() const { return !draining && !loading; }
 };
 
 struct ConversationSlot : Slot<conversation_actor> {
@@ -124,7 +127,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
     if (there == conversations.end())
       return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
     auto& slot = there->second;
-    if (!slot.draining) return self->delegate(slot.handle, std::move(m));
+    if (slot.takes()) return self->delegate(slot.handle, std::move(m));
     if (slot.parked.size() >= context->settings.conversation_queue_max)
       return to_caf(Errc::overloaded, "this conversation has too much waiting");
     auto promise = self->make_response_promise<Answer>();
@@ -140,52 +143,109 @@ struct Directory : std::enable_shared_from_this<Directory> {
     if (!contact)
       if (auto there = by_conversation.find({tenant, conversation}); there != by_conversation.end())
         contact = there->second;
-    if (contact && conversations.contains({tenant, contact}))
-      return to_slot<Answer>(m, {tenant, contact});
+    if (contact) {
+      EntityKey key{tenant, contact};
+      if (conversations.try_emplace(key).second) reload(key);
+      return to_slot<Answer>(m, key);
+    }
     auto promise = self->make_response_promise<Answer>();
-    load(tenant, contact, conversation, {park<Answer>(m, promise)});
+    load(tenant, conversation, {park<Answer>(m, promise)});
     return promise;
   }
 
-  /// Loads a thread, activates its conversation, and hands over what waits for it.
-  void load(TenantId tenant, ContactId contact, ConversationId conversation,
+  /// Reads the thread of a contact and activates its conversation. Until then its place parks what
+  /// comes, so that nothing overtakes.
+  void reload(const EntityKey& key) {
+    conversations[key].loading = true;
+    auto desk = shared_from_this();
+    begin_read();
+    self->request(context->reader(), std::chrono::seconds(10),
+                  GetThread{key.tenant_id, ContactId{key.id}, {}})
+        .then(
+            [desk, key](const ThreadPtr& thread) {
+              desk->reloaded(key, thread);
+              desk->end_read();
+            },
+            [desk, key](const caf::error& e) {
+              desk->give_up(key, e);
+              desk->end_read();
+            });
+  }
+
+  void reloaded(const EntityKey& key, ThreadPtr thread) {
+    auto there = conversations.find(key);
+    // Somebody who asked by address may have been faster.
+    if (there == conversations.end() || !there->second.loading) return;
+    auto& addresses = there->second.addresses;
+    if (stopping) {
+      give_up(key, to_caf(Errc::unavailable, "the server is stopping"));
+    } else if (!thread && addresses.empty()) {
+      give_up(key, to_caf(Errc::not_found, "there is no such object"));
+    } else {
+      // Nothing of it was ever committed: it is still a new contact.
+      if (!thread) thread = new_contact(addresses.front(), ContactId{key.id});
+      activate(key, std::move(thread));
+    }
+  }
+
+  /// A place whose thread could not be had.
+  void give_up(const EntityKey& key, const caf::error& error) {
+    auto there = conversations.find(key);
+    if (there == conversations.end() || !there->second.loading) return;
+    auto parked = std::move(there->second.parked);
+    forget(there);
+    refuse_all(parked, error);
+    maybe_quit();
+  }
+
+  using Place = std::unordered_map<EntityKey, ConversationSlot, EntityHash>::iterator;
+  void forget(Place there) {
+    for (auto& address : there->second.addresses) by_address.erase(address);
+    for (auto id : there->second.conversations) by_conversation.erase({there->first.tenant_id, id});
+    conversations.erase(there);
+  }
+
+  /// The same by a conversation's id, where the contact is not known yet.
+  void load(TenantId tenant, ConversationId conversation,
             std::vector<Parked<conversation_actor>> parked) {
     auto desk = shared_from_this();
     auto waiting = std::make_shared<std::vector<Parked<conversation_actor>>>(std::move(parked));
     begin_read();
     self->request(context->reader(), std::chrono::seconds(10),
-                  GetThread{tenant, contact, conversation})
+                  GetThread{tenant, {}, conversation})
         .then(
             [desk, tenant, conversation, waiting, since = ends](const ThreadPtr& thread) {
               bool old = thread && desk->is_old({tenant, thread->contact->id}, since);
+              if (desk->stopping) {
+                desk->refuse_all(*waiting, to_caf(Errc::unavailable, "the server is stopping"));
+              } else if (!thread) {
+                desk->refuse_all(*waiting, to_caf(Errc::not_found, "there is no such object"));
+              } else if (old) {
+                desk->load(tenant, conversation, std::move(*waiting));
+              } else {
+                auto& slot = desk->activate({tenant, thread->contact->id}, thread);
+                desk->remember(tenant, slot, conversation, thread->contact->id);
+                for (auto& p : *waiting) desk->hand_over(slot, p);
+              }
               desk->end_read();
-              if (old) {
-                desk->load(tenant, thread->contact->id, conversation, std::move(*waiting));
-                return;
-              }
-              if (desk->stopping || !thread) {
-                desk->refuse_all(
-                    *waiting, desk->stopping ? to_caf(Errc::unavailable, "the server is stopping")
-                                             : to_caf(Errc::not_found, "there is no such object"));
-                return;
-              }
-              auto& slot = desk->activate({tenant, thread->contact->id}, thread);
-              if (conversation) desk->remember(tenant, slot, conversation, thread->contact->id);
-              for (auto& p : *waiting) desk->hand_over(slot, p);
             },
             [desk, waiting](const caf::error& e) {
-              desk->end_read();
               desk->refuse_all(*waiting, e);
+              desk->end_read();
             });
   }
 
   void begin_read() { ++reads; }
   void end_read() {
-    if (--reads == 0) ended_at.clear();
+    if (--reads > 0) return;
+    ended_at.clear();
+    maybe_quit();
   }
   bool is_old(const EntityKey& key, std::uint64_t since) const {
-    auto there = ended_at.find(key);
-    return there != ended_at.end() && there->second > since && !conversations.contains(key);
+    auto ended = ended_at.find(key);
+    if (ended == ended_at.end() || ended->second <= since) return false;
+    auto there = conversations.find(key);
+    return there == conversations.end() || there->second.loading;
   }
 
   void refuse_all(std::vector<Parked<conversation_actor>>& parked, const caf::error& error) {
@@ -194,7 +254,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
   }
 
   void hand_over(ConversationSlot& slot, const Parked<conversation_actor>& parked) {
-    if (slot.draining) {
+    if (!slot.takes()) {
       slot.parked.push_back(parked);
     } else {
       --parked_count;
@@ -221,8 +281,8 @@ struct Directory : std::enable_shared_from_this<Directory> {
               desk->looking_up = false;
               for (std::size_t i = 0; i < keys->size(); ++i)
                 desk->found((*keys)[i], (*threads)[i], since);
-              desk->end_read();
               desk->look_up();
+              desk->end_read();
             },
             [desk, keys](const caf::error& e) {
               desk->looking_up = false;
@@ -230,8 +290,8 @@ struct Directory : std::enable_shared_from_this<Directory> {
                 auto waiting = desk->take(key);
                 desk->refuse_all(waiting.parked, e);
               }
-              desk->end_read();
               desk->look_up();
+              desk->end_read();
             });
   }
 
@@ -254,16 +314,16 @@ struct Directory : std::enable_shared_from_this<Directory> {
                           : to_caf(Errc::not_found, "nobody with this address is known"));
       return;
     }
-    if (!thread) thread = new_contact(key);
+    if (!thread) thread = new_contact(key, ContactId::make(context->clock->now()));
     auto& slot = activate({key.tenant_id, thread->contact->id}, thread);
     if (by_address.emplace(key, thread->contact->id).second) slot.addresses.push_back(key);
     for (auto& parked : waiting.parked) hand_over(slot, parked);
   }
 
-  std::shared_ptr<const Thread> new_contact(const AddressKey& key) const {
+  std::shared_ptr<const Thread> new_contact(const AddressKey& key, ContactId id) const {
     auto now = context->clock->now();
     auto contact = std::make_shared<Contact>();
-    contact->id = ContactId::make(now);
+    contact->id = id;
     contact->identities.push_back({key.channel, key.address, true});
     contact->created_at = contact->updated_at = now;
     auto thread = std::make_shared<Thread>();
@@ -274,23 +334,24 @@ struct Directory : std::enable_shared_from_this<Directory> {
   ConversationSlot& activate(const EntityKey& key, std::shared_ptr<const Thread> thread) {
     auto [there, fresh] = conversations.try_emplace(key);
     auto& slot = there->second;
-    if (!fresh) return slot;
+    if (!fresh && !slot.loading) return slot;
+    slot.loading = false;
     slot.handle = self->spawn<caf::monitored + caf::lazy_init>(actors::conversation, context,
                                                                key.tenant_id, std::move(thread));
     conversation_of[slot.handle.address()] = key;
     ++population.activations;
+    auto parked = std::move(slot.parked);
+    slot.parked.clear();
+    for (auto& p : parked) hand_over(slot, p);
     return slot;
   }
 
   /// A conversation has ended: passivated, or after a failure. What is parked loads it afresh.
   void conversation_down(const caf::down_msg& down, const EntityKey& key) {
     auto there = conversations.find(key);
-    auto slot = std::move(there->second);
-    conversations.erase(there);
+    auto& slot = there->second;
     ++ends;
     if (reads > 0) ended_at[key] = ends;
-    for (auto& address : slot.addresses) by_address.erase(address);
-    for (auto id : slot.conversations) by_conversation.erase({key.tenant_id, id});
     if (slot.draining)
       ++population.passivations;
     else
@@ -299,10 +360,13 @@ struct Directory : std::enable_shared_from_this<Directory> {
         down.reason != caf::exit_reason::user_shutdown)
       log::error("conversation.crashed", {{"reason", caf::to_string(down.reason)}});
     if (slot.parked.empty()) {
+      forget(there);
       maybe_quit();
       return;
     }
-    load(key.tenant_id, ContactId{key.id}, {}, std::move(slot.parked));
+    slot.handle = nullptr;
+    slot.draining = false;
+    reload(key);
   }
 
   // -- tenants ----------------------------------------------------------------------------------
@@ -311,7 +375,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
   caf::result<Answer> to_tenant(Command& m) {
     if (stopping) return to_caf(Errc::unavailable, "the server is stopping");
     auto& slot = tenant_slot(m.tenant_id);
-    if (!slot.draining) return self->delegate(slot.handle, std::move(m));
+    if (slot.takes()) return self->delegate(slot.handle, std::move(m));
     auto promise = self->make_response_promise<Answer>();
     auto command = std::make_shared<Command>(std::move(m));
     slot.parked.push_back({[promise, command](const tenant_actor& h) mutable {
@@ -334,7 +398,9 @@ struct Directory : std::enable_shared_from_this<Directory> {
   void tenant_down(TenantId id) {
     auto parked = std::move(tenants[id].parked);
     tenants.erase(id);
-    if (!parked.empty()) {
+    if (stopping) {
+      for (auto& p : parked) p.refuse(to_caf(Errc::unavailable, "the server is stopping"));
+    } else if (!parked.empty()) {
       auto& slot = tenant_slot(id);
       for (auto& p : parked) p.forward(slot.handle);
     }
@@ -346,7 +412,9 @@ struct Directory : std::enable_shared_from_this<Directory> {
   void unload(const WantUnload& m, const caf::actor_addr& sender) {
     if (m.contact_id) {
       auto there = conversations.find({m.tenant_id, m.contact_id});
-      if (there == conversations.end() || there->second.handle.address() != sender) return;
+      if (there == conversations.end() || !there->second.takes() ||
+          there->second.handle.address() != sender)
+        return;
       drain(there->second);
       return;
     }
@@ -356,7 +424,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
 
   template <class Slot>
   void drain(Slot& slot) {
-    if (slot.draining) return;
+    if (!slot.takes()) return;
     slot.draining = true;
     self->send(slot.handle, Drain{stopping});
   }
@@ -382,7 +450,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
   }
 
   void maybe_quit() {
-    if (stopping && conversations.empty() && tenants.empty())
+    if (stopping && conversations.empty() && tenants.empty() && reads == 0)
       self->quit(caf::exit_reason::user_shutdown);
   }
 };

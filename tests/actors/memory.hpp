@@ -44,6 +44,7 @@ struct Memory {
   // What the tests look at.
   std::vector<std::size_t> set_sizes;  ///< entries of each set written
   int groups = 0;
+  std::uint64_t reloads = 0;  ///< threads read that were there
 
   struct Held {
     domain::WriteSetPtr set;
@@ -133,6 +134,7 @@ struct Memory {
     auto thread = std::make_shared<domain::Thread>();
     thread->contact = std::make_shared<domain::Contact>(rows.contacts[id]);
     thread->contact_stored = true;
+    ++reloads;
     for (auto& [conversation_id, c] : rows.conversations) {
       if (c.contact_id != id) continue;
       if (thread->has_conversation && thread->conversation.opened_at > c.opened_at) continue;

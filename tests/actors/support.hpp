@@ -95,7 +95,11 @@ struct Theatre {
   }
 
   ~Theatre() {
-    memory.batch.clear();
+    // What the directory spawned only it can end.
+    memory.late_reads = memory.slow_reads = false;
+    if (context.directory) caf::anon_send(context.directory, messages::Drain{true});
+    release();
+    deliver_reads();
     context.writers.clear();
     context.readers.clear();
     context.directory = nullptr;
