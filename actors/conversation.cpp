@@ -275,8 +275,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   void committed_now(const WriteSet& set, const Committed& c) {
     committing = false;
     if (!c.duplicates.empty()) {
-      // The set was not written. What the database knows is acknowledged, the rest is decided
-      // again.
+      // The set was not written. What the database knows is acknowledged, the rest decided again.
       for (auto& key : c.duplicates) note_recent(key);
       std::deque<Waiting> again;
       for (auto& waiting : in_flight)

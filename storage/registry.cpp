@@ -54,7 +54,8 @@ const Query put_integration{"integration.put", R"sql(
   ON CONFLICT (tenant_id, id) DO UPDATE SET name = excluded.name,
     data_key_id = excluded.data_key_id, credentials = excluded.credentials,
     settings = excluded.settings, base_url = excluded.base_url,
-    updated_at_ms = excluded.updated_at_ms, version = excluded.version)sql"};
+    updated_at_ms = excluded.updated_at_ms, version = excluded.version
+  WHERE integration.version = excluded.version - 1)sql"};
 const Query drop_integration{"integration.drop",
                              "DELETE FROM integration WHERE tenant_id = $1 AND id = $2"};
 
@@ -253,11 +254,14 @@ Result<void> save_integration(Connection& db, const Vault& vault, const Integrat
                      associated(tenant, "integration", "credentials", to_string(integration.id),
                                 key.id));
     crypto::cleanse(plain);
-    db.run(put_integration, to_string(tenant), to_string(integration.id),
+    auto put = db.run(put_integration, to_string(tenant), to_string(integration.id),
            static_cast<int>(integration.provider), integration.name, integration.endpoint, key.id,
            hex(sealed), integration.settings, integration.base_url,
            to_millis(integration.created_at), to_millis(integration.updated_at),
            integration.version);
+    if (put.affected_rows() == 0)
+      throw BrokenWork{{Errc::conflict, "somebody else changed it at the same time; read it again",
+                        {}}};
     db.run(put_endpoint, to_string(tenant), to_string(integration.id), integration.endpoint);
     put_idempotency(db, tenant, idempotency, now);
   });

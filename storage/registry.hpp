@@ -59,7 +59,8 @@ Result<std::vector<TenantId>> list_tenants(Connection& db);
 Result<TenantId> find_endpoint(Connection& db, const std::string& endpoint);
 /// The tenant with its integrations, opened. errors: not_found
 Result<domain::TenantSnapshot> get_tenant(Connection& db, const Vault& vault, TenantId tenant);
-/// Inserts or replaces, with the idempotency record in the same transaction.
+/// Inserts, or replaces the version before, with the idempotency record in the same transaction.
+/// errors: conflict - another version came between
 Result<void> save_integration(Connection& db, const Vault& vault,
                               const domain::Integration& integration,
                               const domain::IdempotencyRecord& idempotency, TimePoint now);

@@ -301,6 +301,9 @@ Task<Response> show(Service& s, Request& r) {
 Task<Response> change(Service& s, Request& r) {
   auto admission = s.admit(r.principal->tenant_id);
   if (!admission) co_return problem(s.overloaded(), r);
+  auto doc = object_body(r, {"name", "credentials", "settings", "base_url"});
+  if (!doc) co_return problem(doc.error(), r);
+  auto root = doc->root();
   auto found = co_await find(s, r);
   if (!found) co_return problem(found.error(), r);
   Integration i = std::move(*found);
@@ -309,9 +312,6 @@ Task<Response> change(Service& s, Request& r) {
     Error error{Errc::stale, "the integration has been changed since you read it", {}};
     co_return problem(error, r);
   }
-  auto doc = object_body(r, {"name", "credentials", "settings", "base_url"});
-  if (!doc) co_return problem(doc.error(), r);
-  auto root = doc->root();
   if (root["name"].exists()) {
     auto name = string_member(root, "name", 200, true);
     if (!name) co_return problem(name.error(), r);

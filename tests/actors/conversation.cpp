@@ -1,5 +1,4 @@
-// The CONVERSATION actor: one set in flight, acknowledged after its commit, reloaded after a
-// failure.
+// The CONVERSATION actor: one set in flight, acknowledged after its commit, reloaded after failure.
 #include "actors/conversation.hpp"
 
 #include "support.hpp"
@@ -212,8 +211,7 @@ TEST_CASE_FIXTURE(Stage, "conversation: the queue is bounded and says so") {
   CHECK(bodies() == "0 1 2 3 4 5");
 }
 
-TEST_CASE_FIXTURE(Stage,
-                  "conversation: a reply is answered when its outbox row is committed, too") {
+TEST_CASE_FIXTURE(Stage, "conversation: a reply is answered when its outbox row is committed") {
   receive("hi");
   sched.run();
   memory.holding = true;
@@ -353,8 +351,7 @@ TEST_CASE_FIXTURE(Stage, "conversation: a message to withdraw that nobody knows 
   CHECK(rows().journal.empty());
 }
 
-TEST_CASE_FIXTURE(Stage,
-                  "conversation: an outcome told twice is agreed to, without a second event") {
+TEST_CASE_FIXTURE(Stage, "conversation: an outcome told twice is agreed to and no second event") {
   receive("hi");
   sched.run();
   reply("hello");

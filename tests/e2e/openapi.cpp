@@ -197,6 +197,12 @@ TEST_CASE("openapi: single resources carry an ETag, and If-None-Match spares the
   CHECK(change("\"other\"").status == 412);
   CHECK(change(tag).status == 200);
   CHECK(change(tag).status == 412);
+  // The body is judged before the object.
+  auto unreadable = [&](const std::string& where) {
+    return shop.api.send({"PATCH", where, "{", {{"Content-Type", "application/json"}}}).status;
+  };
+  CHECK(unreadable(target) == 400);
+  CHECK(unreadable("/api/v1/integrations/0199a6f2-3b7c-7c01-8a23-000000000007") == 400);
 }
 
 TEST_CASE("openapi: every problem type has its page") {
