@@ -20,6 +20,13 @@ std::string tenant_list(const std::vector<TenantId>& tenants) {
   return list;
 }
 
+/// Postgres' complaint as far as it may be logged: it quotes the values that it refuses (class 22)
+/// and tells of rows behind the first line.
+std::string_view without_values(std::string_view state, std::string_view complaint) {
+  if (state.substr(0, 2) == "22") return "a value was refused";
+  return complaint.substr(0, complaint.find('\n'));
+}
+
 }  // namespace
 
 Query::Query(const char* query_name, const char* query_sql) : name(query_name), sql(query_sql) {
@@ -114,7 +121,7 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
       return fail(Errc::unavailable, "the database connection was lost");
     }
     roll_back();
-    log::warn("storage.sql_error", {{"state", state}, {"detail", e.what()}});
+    log::warn("storage.sql_error", {{"state", state}, {"detail", without_values(state, e.what())}});
     if (state.rfind("22", 0) == 0) {
       failure_ = Failure::data;
       return fail(Errc::internal, "the database refused a value");
