@@ -7,7 +7,6 @@ namespace sara::actors {
 
 struct DeliveryOptions {
   messages::sandbox_actor sandbox;
-  int attempts_max = 12;
   std::size_t in_flight_max = 64;
 };
 messages::delivery_actor::behavior_type delivery(messages::delivery_actor::pointer self,

@@ -156,7 +156,6 @@ class Actors {
     sandbox_ = system.spawn(actors::sandbox, &context_, outbound_);
     actors::DeliveryOptions delivery;
     delivery.sandbox = sandbox_;
-    delivery.attempts_max = config.outbox.attempts_max;
     context_.delivery = system.spawn(actors::delivery, &context_, delivery);
     watch();
   }

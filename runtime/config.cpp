@@ -145,9 +145,6 @@ constexpr auto keys = std::to_array<Key>({
     number(SARA_KEY(actors, conversation_queue_max), 1, million,
            "work waiting for one conversation; beyond: 503"),
 
-    number(SARA_KEY(outbox, lease_s), 1, day_s, "how long a worker owns a message it sends"),
-    number(SARA_KEY(outbox, attempts_max), 1, 1000, "then a message has failed"),
-    number(SARA_KEY(outbox, poll_s), 1, 3600, "between two looks for forgotten messages"),
 
     text(SARA_KEY(log, level), Text::choice, "least severe line that is written", "",
          "debug|info|warn|error"),

@@ -74,12 +74,6 @@ struct ActorsConfig {
   std::size_t conversation_queue_max = 256;
 };
 
-struct OutboxConfig {
-  std::chrono::seconds lease_s{30};
-  int attempts_max = 12;
-  std::chrono::seconds poll_s{5};
-};
-
 struct LogConfig {
   std::string level = "info";
 };
@@ -111,7 +105,6 @@ struct Config {
   LiveConfig live;
   DatabaseConfig database;
   ActorsConfig actors;
-  OutboxConfig outbox;
   LogConfig log;
   ProvidersConfig providers;
 };

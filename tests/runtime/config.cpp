@@ -156,7 +156,7 @@ TEST_CASE("config: the description names every key with its origin, and no secre
                                    .flags = {}});
   REQUIRE(result);
   const auto text = describe(*result);
-  CHECK(text.find("[outbox]") != std::string::npos);
+  CHECK(text.find("[actors]") != std::string::npos);
   CHECK(
       text.find("port = 9  # port to listen on; 0 picks one (from PORT, default 8002; 0..65535)") !=
       std::string::npos);
