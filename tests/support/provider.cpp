@@ -230,6 +230,8 @@ SendGrid::SendGrid(HttpClient& api, std::string token)
 }
 SendGrid::~SendGrid() = default;
 
+std::string SendGrid::public_key() const { return key_->key.public_der_base64(); }
+
 Ask SendGrid::events(const std::string& body, std::int64_t age_s) const {
   auto stamp = std::to_string(now_ms() / 1000 - age_s);
   std::array<std::string_view, 2> parts{stamp, body};

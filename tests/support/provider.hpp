@@ -92,6 +92,9 @@ struct SendGrid {
   static std::vector<Part> mail_parts(const std::string& from, const std::string& subject,
                                       const std::string& text, const std::string& message_id);
 
+  /// What the integration verifies events with: DER in base64.
+  std::string public_key() const;
+
   std::string inbound_token;
   Integration integration;
 
