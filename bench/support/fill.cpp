@@ -163,6 +163,12 @@ void multiply(Database& db, const Pattern& pattern, const Copies& copies) {
                       {"read_seq", rows.place(at(3))},
                       {"reach", "replace(replace(s.reach, " + literal(pattern.address) +
                                     ", f.address), " + integration + ", f.integration_id::text)"}};
+  // The place in the inbox is written behind: a copy stands in its own.
+  const bool behind = db.run("SELECT count(*) FROM pg_class WHERE relname = 'conversation_order'");
+  if (behind) {
+    db.run("UPDATE conversation SET listed_seq = seq WHERE listed_seq <> seq");
+    changed["listed_seq"] = changed["seq"];
+  }
   db.run(copy_rows(db, "conversation", mine + " AND s.id = " + conversation, changed));
 
   for (std::size_t m = 0; m < rows.seqs.size(); ++m) {
@@ -206,6 +212,11 @@ void multiply(Database& db, const Pattern& pattern, const Copies& copies) {
     db.run(copy_rows(db, "delivery", mine + " AND s.message_seq = " + row[0], delivery));
   }
   if (without) without->make();
+  if (behind)
+    db.run("INSERT INTO conversation_order (tenant_id, listed_seq)"
+           " SELECT t.id, (SELECT max(seq) FROM journal j WHERE j.tenant_id = t.id) FROM tenant t"
+           " WHERE EXISTS (SELECT 1 FROM journal j WHERE j.tenant_id = t.id)"
+           " ON CONFLICT (tenant_id) DO UPDATE SET listed_seq = excluded.listed_seq");
   db.run("DROP TABLE fill_to");
 }
 
