@@ -125,17 +125,20 @@ void watch_stop() {
 /// The actors of this process, in the order in which they stop.
 class Actors {
  public:
+  /// open: a connection to the database, for the first reader.
   Actors(caf::actor_system& system, const Config& config, const Database& database,
-         std::shared_ptr<const storage::Vault> vault, std::int64_t epoch, TenantRegistry& tenants,
-         std::function<void()> fenced)
+         std::shared_ptr<storage::Connection> open, std::shared_ptr<const storage::Vault> vault,
+         std::int64_t epoch, TenantRegistry& tenants, std::function<void()> fenced)
       : system_(system), self_(system) {
     context_.tenants = &tenants;
     context_.settings.conversation_idle = config.actors.conversation_idle_ms;
     context_.settings.tenant_idle = config.actors.tenant_idle_ms;
     context_.settings.conversation_queue_max = config.actors.conversation_queue_max;
-    for (int i = 0; i < config.database.readers; ++i)
+    for (int i = 0; i < config.database.readers; ++i) {
       context_.readers.push_back(
-          system.spawn<caf::detached>(actors::query, database.url, vault, context_.clock));
+          system.spawn<caf::detached>(actors::query, std::move(open), vault, &context_));
+      open = std::make_shared<storage::Connection>(database.url);
+    }
     inbox_ = system.spawn(actors::inbox, &context_);
     int writers = std::min(config.database.writers, storage::lease_shards);
     for (int i = 0; i < writers; ++i) {
@@ -319,19 +322,20 @@ int serve(const LoadedConfig& loaded) {
   auto vault = std::make_shared<const storage::Vault>(*key);
   auto database = open_database(config);
   if (!database) return give_up(database.error());
-  if (auto migrated = storage::migrate(database->url); !migrated) return give_up(migrated.error());
+  // One connection for all that must be done before "ready", and then for the first reader: to
+  // make one costs more than to use it.
+  auto connection = std::make_shared<storage::Connection>(database->url);
+  if (!storage::is_migrated(*connection)) {
+    connection->close();  // A role that the migrations make is taken when it connects.
+    if (auto done = storage::migrate(database->url); !done) return give_up(done.error());
+  }
   // Taking the lease fences off whoever serves this database. A second start by mistake must fail
   // before that, not after.
   auto free = http::can_listen(config.server.bind, static_cast<std::uint16_t>(config.server.port));
   if (!free) return give_up(free.error());
-  std::int64_t epoch = 0;
-  {
-    storage::Connection connection(database->url);
-    auto taken = storage::take_lease(connection, "pid " + std::to_string(getpid()),
-                                     system_clock().now());
-    if (!taken) return give_up(taken.error());
-    epoch = *taken;
-  }
+  auto epoch = storage::take_lease(*connection, "pid " + std::to_string(getpid()),
+                                   system_clock().now());
+  if (!epoch) return give_up(epoch.error());
 
   TenantRegistry tenants;
   auto state = http::make_edge_state();
@@ -339,7 +343,7 @@ int serve(const LoadedConfig& loaded) {
   ActorConfig actor_config(config.actors);
   caf::actor_system system(actor_config);
   {
-    Actors actors(system, config, *database, vault, epoch, tenants,
+    Actors actors(system, config, *database, std::move(connection), vault, *epoch, tenants,
                   [state, fenced] {
                     *fenced = true;
                     http::set_fenced(*state);
@@ -372,7 +376,7 @@ int serve(const LoadedConfig& loaded) {
     auto recovered = actors.recover(tenants, true);
     if (!recovered) log::error("recovery.failed", {{"detail", recovered.error().detail}});
     http::set_ready(*state, recovered.has_value());
-    log::info("server.ready", {{"epoch", epoch}, {"due", recovered.value_or(0)}});
+    log::info("server.ready", {{"epoch", *epoch}, {"due", recovered.value_or(0)}});
     std::printf("listening on %s\n", address.c_str());
     std::fflush(stdout);
 

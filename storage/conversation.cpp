@@ -171,10 +171,18 @@ const Query contact_list{"contact.list", R"sql(
   WHERE c.tenant_id = $1 AND ($2::text IS NULL OR c.name ILIKE $2 OR EXISTS (
           SELECT 1 FROM identity i WHERE i.tenant_id = $1 AND i.contact_id = c.id
           AND i.address ILIKE $2))
-    AND ($3::text IS NULL OR EXISTS (SELECT 1 FROM identity i WHERE i.tenant_id = $1
-          AND i.contact_id = c.id AND i.address = $3))
-    AND ($4::text IS NULL OR c.external_id = $4) AND ($5::uuid IS NULL OR c.id < $5)
+    AND ($3::uuid[] IS NULL OR c.id = ANY ($3)) AND ($4::text IS NULL OR c.external_id = $4)
+    AND ($5::uuid IS NULL OR c.id < $5)
   ORDER BY c.id DESC LIMIT $6)sql"};
+
+// The key of identities is (tenant, channel, address): a look on each channel finds them.
+const Query contacts_at{"contact.at_address", R"sql(
+  SELECT contact_id FROM identity
+  WHERE tenant_id = $1 AND channel = ANY ($2::smallint[]) AND address = $3)sql"};
+
+/// For reads with filters that may be off: planned with their values each time. A plan that fits
+/// all of them reads and sorts every row of the tenant.
+constexpr const char* plan_afresh = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 const Query holder_of_identity{"contact.holder", R"sql(
   SELECT i.contact_id FROM unnest($2::smallint[], $3::text[]) AS x(c, a)
@@ -457,7 +465,7 @@ Result<std::vector<InboxRow>> list_inbox(Connection& db, TenantId tenant, const 
   if (f.status) status = static_cast<int>(*f.status);
   if (f.channel) channel = static_cast<int>(*f.channel);
   std::string pattern = f.text.empty() ? "" : like(f.text);
-  auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
+  auto done = db.transact({tenant}, true, plan_afresh, [&](const pqxx::result&) {
     std::vector<Conversation> conversations;
     for (auto row :
          db.run(query, to_string(tenant), or_null(status), or_null(channel), or_null(f.intent),
@@ -512,9 +520,17 @@ Result<std::vector<Contact>> list_contacts(Connection& db, TenantId tenant,
   std::vector<Contact> result;
   std::string pattern = q.text.empty() ? "" : like(q.text);
   std::string before = q.before ? to_string(q.before) : "";
-  auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
+  auto done = db.transact({tenant}, true, plan_afresh, [&](const pqxx::result&) {
+    std::string at_address;
+    if (!q.address.empty()) {
+      Array channels, ids;
+      for (int c = 0; c <= static_cast<int>(Channel::custom); ++c) channels.add(std::int64_t{c});
+      for (auto row : db.run(contacts_at, to_string(tenant), channels.str(), q.address))
+        ids.add(to_uuid(row[0]));
+      at_address = ids.str();
+    }
     std::vector<Key> wanted;
-    for (auto row : db.run(contact_list, to_string(tenant), or_null(pattern), or_null(q.address),
+    for (auto row : db.run(contact_list, to_string(tenant), or_null(pattern), or_null(at_address),
                            or_null(q.external_id), or_null(before), q.limit))
       wanted.emplace_back(tenant, ContactId{to_uuid(row[0])});
     auto contacts = load_contacts(db, wanted);

@@ -54,9 +54,9 @@ const std::vector<Invariant>& invariants() {
        {"verify.status_last", R"sql(
           SELECT 'message ' || d.message_seq FROM delivery d
           JOIN journal m ON m.tenant_id = d.tenant_id AND m.seq = d.message_seq
-          LEFT JOIN LATERAL (SELECT status FROM journal s WHERE s.tenant_id = $1 AND s.kind = 2
-                             AND s.subject_seq = d.message_seq
-                             ORDER BY s.seq DESC LIMIT 1) l ON true
+          LEFT JOIN (SELECT DISTINCT ON (subject_seq) subject_seq, status FROM journal
+                     WHERE tenant_id = $1 AND kind = 2 ORDER BY subject_seq, seq DESC) l
+            ON l.subject_seq = d.message_seq
           WHERE d.tenant_id = $1 AND d.status <> coalesce(l.status, m.status))sql"}},
       {"outbox.explained",
        "each outbound message has its outbox row, and each row its message",

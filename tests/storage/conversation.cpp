@@ -372,5 +372,18 @@ TEST_CASE_FIXTURE(World, "contact: the list finds by text, address and external 
   CHECK(found({"", "", "crm-3", {}, 50}) == "under_score|");
   CHECK(found({"", "", "", {}, 2}) == "\"quoted\"|O'Neil|");
   CHECK(found({"", "", "", all[2].id, 50}) == "ANA|Ana Lima|");
+  CHECK(found({"ben", "+15550100007", "", {}, 50}) == "ben|");
+  CHECK(found({"ANA", "+15550100007", "", {}, 50}) == "");
+  CHECK(found({"", "+15550199999", "", {}, 50}) == "");
+  // Whatever the channel.
+  for (auto channel : {Channel::email, Channel::chat, Channel::custom}) {
+    Contact c;
+    c.id = ContactId::make(noon + std::chrono::hours{1 + static_cast<int>(channel)});
+    c.name = std::string(domain::to_string(channel));
+    c.identities = {{channel, "the same", false}};
+    c.created_at = c.updated_at = noon;
+    REQUIRE(create_contact(db, tenant, c, {}, noon));
+  }
+  CHECK(found({"", "the same", "", {}, 50}) == "custom|chat|email|");
   CHECK(list_contacts(db, new_tenant(), {})->empty());
 }
