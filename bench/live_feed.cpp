@@ -1,7 +1,7 @@
 // The live feed: what one tenant's subscribers get while webhooks come in as fast as the events can
-// be delivered, held against the bare loop of reference/live_feed.cpp that send()s the same frame to
-// as many sockets, in alternating rounds; how late an event is at a moderate rate; and what 10,000
-// idle WebSockets cost in memory.
+// be delivered, held against the bare loop of reference/live_feed.cpp that send()s the same frame
+// to as many sockets, in alternating rounds; how late an event is at a moderate rate; and what
+// 10,000 idle WebSockets cost in memory.
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
