@@ -38,6 +38,7 @@ FeedLimits feed_limits(const EdgeOptions& o) {
   f.write_stall = o.write_stall;
   f.queue_bytes_max = o.live_queue_bytes_max;
   f.queue_events_max = o.live_queue_events_max;
+  f.held_bytes_max = o.live_held_bytes_max;
   f.replay_events_max = static_cast<Sequence>(o.live_replay_events_max);
   f.ring_events_max = o.live_ring_events_max;
   f.commands_per_second_max = o.live_commands_per_second_max;

@@ -39,6 +39,7 @@ struct EdgeOptions {
   Millis commit_deadline{10'000};
   Millis live_ping{20'000}, live_pong_timeout{60'000}, live_mark{10'000};
   std::size_t live_queue_bytes_max = 256 << 10, live_queue_events_max = 512,
+              live_held_bytes_max = 64 << 20,
               live_replay_events_max = 100'000, live_ring_events_max = 1024,
               live_commands_per_second_max = 20, live_message_bytes_max = 64 << 10,
               live_sockets_per_tenant_max = 10'000;

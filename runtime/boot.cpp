@@ -104,6 +104,7 @@ http::EdgeOptions edge_options(const Config& c) {
   o.live_mark = c.live.mark_s;
   o.live_queue_bytes_max = c.live.queue_bytes_max;
   o.live_queue_events_max = c.live.queue_events_max;
+  o.live_held_bytes_max = c.live.held_bytes_max;
   o.live_replay_events_max = c.live.replay_events_max;
   o.live_ring_events_max = c.live.ring_events_max;
   o.live_commands_per_second_max = c.live.commands_per_s_max;

@@ -121,6 +121,8 @@ constexpr auto keys = std::to_array<Key>({
            "bytes waiting for a slow reader; beyond: reload"),
     number(SARA_KEY(live, queue_events_max), 1, million,
            "events waiting for a slow reader; beyond: reload"),
+    number(SARA_KEY(live, held_bytes_max), kib, 64 * 1024 * mib,
+           "all events that wait for readers of one io thread; beyond: reload"),
     number(SARA_KEY(live, mark_s), 1, 3600, "between two marks of how far the feed is"),
     number(SARA_KEY(live, replay_events_max), 1, 1000 * million,
            "events a resuming reader may ask for; beyond: reload"),

@@ -50,6 +50,7 @@ struct LiveConfig {
   std::chrono::seconds pong_timeout_s{60};
   std::size_t queue_bytes_max = 256u << 10;
   std::size_t queue_events_max = 512;
+  std::size_t held_bytes_max = 64u << 20;
   std::chrono::seconds mark_s{10};
   std::size_t replay_events_max = 100000;
   std::size_t ring_events_max = 1024;
