@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "domain/inbox.hpp"
+#include "http/feed_command.hpp"
 #include "http/service.hpp"
 #include "messages/inbox.hpp"
 
@@ -35,16 +36,6 @@ class FeedSession;
 
 /// Which events a socket wants.
 bool wants(const domain::InboxFilter& filter, const messages::FeedEvent& event);
-
-/// {"type":"subscribe",...} and the like, read. errors: invalid_argument, malformed
-struct FeedCommand {
-  enum class Type : std::uint8_t { subscribe, typing, viewing, ping };
-  Type type = Type::ping;
-  domain::InboxFilter filter;
-  std::optional<Sequence> after;
-  std::string conversation_id;
-};
-Result<FeedCommand> parse_feed_command(std::string_view text, std::string_view me);
 
 class FeedHub {
  public:
