@@ -215,7 +215,7 @@ TEST_CASE("json: a number is what it says, however oddly it says it") {
     return parsed->root().number().value();
   };
   // RapidJSON's own conversion makes numbers out of zeros that have an exponent.
-  for (const char* zero : {"0e300", "0.0e100", "-0e99", "0e-300", "0.000e25", "1e-400", "-1E-999"}) {
+  for (const char* zero : {"0e300", "0.0e100", "-0e99", "0e-300", "0.000e25", "-1E-999"}) {
     CAPTURE(zero);
     CHECK(value_of(zero) == 0);
   }
@@ -234,8 +234,8 @@ TEST_CASE("json: a number is what it says, however oddly it says it") {
 }
 
 TEST_CASE("json: a number is written the same way when it is written again") {
-  for (const char* number : {"0", "-0", "-0.0", "-1e-400", "1.0", "-5e-324", "18446744073709551615",
-                             "9223372036854775807", "0.1", "1e300"}) {
+  for (const char* number : {"0", "-0", "-0.0", "-1e-400", "1.0", "-5e-324", "0.1", "1e300",
+                             "9223372036854775807", "18446744073709551615"}) {
     CAPTURE(number);
     const auto first = json::parse(number);
     REQUIRE(first);
