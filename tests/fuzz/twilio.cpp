@@ -66,7 +66,7 @@ void attack(std::string_view bytes) {
     return;
   }
   demand(received->size() == 1, "not one event");
-  fuzz::demand_sound(received, 't', bytes.size());
+  fuzz::demand_sound(received, 't', bytes.size() - (post.method == "GET" ? 1 : 0));
   const auto& event = received->front();
   const std::string raw = again_of(post, event);
   demand(raw == bytes, "other bytes are kept than came");
