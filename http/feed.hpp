@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "domain/inbox.hpp"
+#include "http/feed_command.hpp"
 #include "http/feed_log.hpp"
 #include "http/feed_session.hpp"
 #include "http/router.hpp"
@@ -35,16 +36,6 @@ struct FeedLimits {
   std::size_t message_bytes_max = 64 << 10;
   std::size_t sockets_per_tenant_max = 10'000;
 };
-
-/// {"type":"subscribe",...} and the like, read. errors: invalid_argument, malformed
-struct FeedCommand {
-  enum class Type : std::uint8_t { subscribe, typing, viewing, ping };
-  Type type = Type::ping;
-  domain::InboxFilter filter;
-  std::optional<Sequence> after;
-  std::string conversation_id;
-};
-Result<FeedCommand> parse_feed_command(std::string_view text, std::string_view me);
 
 /// One tenant's sockets on this io thread, and its recent events.
 struct FeedTopic {

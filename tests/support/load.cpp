@@ -145,7 +145,7 @@ Background::~Background() {
 
 bool Background::answered(std::size_t count, std::chrono::milliseconds at_most) {
   std::unique_lock lock(impl_->mutex);
-  return impl_->changed.wait_for(lock, at_most,
+  return impl_->changed.wait_for(lock, patient(at_most),
                                  [&] { return impl_->answers >= count || impl_->ended; });
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -80,6 +81,7 @@ Server::Server(Environment environment)
 Server::~Server() {
   process_.reset();
   end_postgres();
+  judge_log();
 }
 
 void Server::start() {
@@ -108,11 +110,14 @@ void Server::start() {
 void Server::kill() {
   process_->signal(SIGKILL);
   process_->wait(within(10s));
+  judge_log();
 }
 
 int Server::stop() {
   process_->signal(SIGTERM);
-  return process_->wait(within(20s));
+  const int status = process_->wait(within(20s));
+  judge_log();
+  return status;
 }
 
 std::string Server::log() const {
@@ -122,7 +127,9 @@ std::string Server::log() const {
 Outcome Server::command(std::vector<std::string> words) const {
   words.insert(words.begin(), server_binary());
   words.insert(words.end(), {"--data-dir", data_dir_});
-  return run(words, environment_);
+  auto outcome = run(words, environment_);
+  judge(outcome.errors);
+  return outcome;
 }
 
 Tenant Server::make_tenant(const std::string& name) const {
@@ -180,6 +187,21 @@ std::string Server::database_url() const {
 void Server::kill_postgres() {
   auto cluster = cluster_of(data_dir_);
   if (is_ours(cluster)) end_process(cluster.pid, SIGKILL, 20s);
+}
+
+void Server::judge_log() {
+  const auto all = log();
+  judge(all.substr(judged_));
+  judged_ = all.size();
+}
+
+void Server::judge(const std::string& output) {
+  if (const auto report = sanitizer_report(output); !report.empty()) on_sanitizer_report(report);
+}
+
+void end_program(const std::string& report) {
+  std::fprintf(stderr, "a sanitizer has found something in a server:\n%s\n", report.c_str());
+  std::_Exit(EXIT_FAILURE);
 }
 
 void Server::end_postgres() {

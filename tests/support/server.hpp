@@ -17,6 +17,12 @@ struct Tenant {
   std::string api_key;
 };
 
+/// Prints what a sanitizer has found in a server, and ends this program as a failure.
+[[noreturn]] void end_program(const std::string& report);
+/// Is told of every sanitizer's report in a server's output, once that server has ended. A suite
+/// may put something milder here.
+inline void (*on_sanitizer_report)(const std::string& report) = end_program;
+
 class Server {
  public:
   /// Starts it and returns once /ready says yes. Throws with the end of its log if it does not.
@@ -50,6 +56,8 @@ class Server {
 
  private:
   void end_postgres();
+  void judge_log();
+  static void judge(const std::string& output);
 
   TempDir place_;
   std::string data_dir_;
@@ -57,6 +65,7 @@ class Server {
   Environment environment_;
   std::unique_ptr<Process> process_;
   std::uint16_t port_ = 0;
+  std::size_t judged_ = 0;  ///< bytes of the log that a former end has been judged by
 };
 
 /// The path of the program under test.
