@@ -6,6 +6,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "storage/array.hpp"
 #include "storage/conversation.hpp"
@@ -253,6 +254,7 @@ Result<std::int64_t> take_lease(Connection& connection, const std::string& holde
         connection.quote(holder) + ", taken_at_ms = " + std::to_string(to_millis(now)) +
         " RETURNING epoch");
     for (auto row : rows) epoch = std::max(epoch, row[0].as<std::int64_t>());
+    fault::point("journal.lease");
     // All shards carry the same epoch, whatever ran between.
     connection.execute("UPDATE writer_lease SET epoch = " + std::to_string(epoch));
   });
@@ -284,6 +286,7 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
       throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
                        Failure::fenced};
 
+    fault::point("journal.begun");
     // Where each tenant's numbering stands.
     Array unknown;
     for (auto tenant : tenants)
@@ -379,19 +382,26 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     if (!any) return;
     if (!journal.seq.empty()) journal.insert(db_);
+    fault::point("journal.entries");
     contacts.save(db_);
+    fault::point("journal.contacts");
     conversations.save(db_);
+    fault::point("journal.conversations");
     deliveries.save(db_);
+    fault::point("journal.deliveries");
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
+    if (!failure_seq.empty()) fault::point("journal.failures");
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
     if (!erased_seq.empty()) {
       db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+      fault::point("journal.erased");
       db_.run(erase_preview, erased_tenant.str(), erased_seq.str());
     }
     if (!ik_key.empty()) {
       db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),
               ik_body.str(), ik_at.str());
+      fault::point("journal.idempotency");
     }
 
     if (events == nullptr) return;

@@ -1,6 +1,7 @@
 // Connection and transactions.
 #include "storage/transaction.hpp"
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 
 namespace sara::storage {
@@ -99,7 +100,9 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
                        Failure::fenced};
     work(begun);
     committing = true;
+    if (!read_only) fault::point("transaction.before_commit");
     tx_->exec("COMMIT");
+    if (!read_only) fault::point("transaction.committed");
     failure_ = Failure::none;
     return {};
   } catch (const BrokenWork& broken) {
