@@ -423,20 +423,23 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     attach_messages(db_, made);
   });
-  if (!done) return done;
+  // In doubt: whoever settles it knows whether these events are to be told.
+  if (!done && db_.failure() != Failure::commit_in_doubt) return done;
 
   if (next_.size() > tenants_remembered_max) next_.clear();
   for (auto& [tenant, seq] : next) next_[tenant] = seq;
   if (events != nullptr)
     events->insert(events->end(), std::make_move_iterator(made.begin()),
                    std::make_move_iterator(made.end()));
-  return {};
+  return done;
 }
 
 Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   if (set.entries.empty() || first == 0) return false;
   bool found = false;
-  auto done = db_.transact({set.tenant_id}, true, "", [&](const pqxx::result&) {
+  // The transaction in doubt may still be under way in Postgres: this lock waits for its end.
+  auto lock = fence_.substr(0, fence_.rfind("FOR SHARE")) + "FOR UPDATE";
+  auto done = db_.transact({set.tenant_id}, false, lock, [&](const pqxx::result&) {
     auto rows = db_.run(one_entry, to_string(set.tenant_id), first);
     auto& entry = set.entries.front();
     found = rows.size() == 1 && ConversationId{to_uuid(rows[0][0])} == entry.conversation_id &&
@@ -450,6 +453,7 @@ Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
                                                  std::vector<JournalEvent>* events) {
   std::vector<Outcome> outcomes(sets.size());
+  auto told = events == nullptr ? 0 : events->size();
   auto done = attempt(sets, outcomes, now, events);
   if (done) return outcomes;
   auto failure = db_.failure();
@@ -458,14 +462,13 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
   if (failure == Failure::fenced) return fail(done.error());
   if (failure == Failure::commit_in_doubt) {
     // The connection went during COMMIT: ask for the group's first row on a new one.
-    auto written = std::find_if(outcomes.begin(), outcomes.end(),
-                                [](const Outcome& o) { return o.first_seq != 0; });
-    if (written != outcomes.end()) {
-      auto& set = *sets[static_cast<std::size_t>(written - outcomes.begin())];
+    std::size_t i = 0;
+    while (i < sets.size() && (outcomes[i].first_seq == 0 || sets[i]->entries.empty())) ++i;
+    if (i < sets.size()) {
       // A Postgres that restarts takes a moment; to say "not written" of what is written would
       // make a client send it twice.
-      for (int i = 0; i < doubt_rounds; ++i) {
-        auto there = is_there(set, written->first_seq);
+      for (int round = 0; round < doubt_rounds; ++round) {
+        auto there = is_there(*sets[i], outcomes[i].first_seq);
         if (there) {
           if (*there) return outcomes;
           break;
@@ -473,6 +476,7 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
         std::this_thread::sleep_for(doubt_pause);
       }
     }
+    if (events != nullptr) events->erase(events->begin() + static_cast<long>(told), events->end());
     return fail(done.error());
   }
   if (sets.size() > 1 && (failure == Failure::data || failure == Failure::conflict)) {
