@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 
 namespace sara::http {
 
@@ -185,7 +186,9 @@ Task<Response> Service::once(Request& request, const Work& work) {
     response.headers.emplace_back("Idempotent-Replayed", "true");
     co_return response;
   }
-  co_return co_await work(idempotency);
+  auto response = co_await work(idempotency);
+  fault::point("service.done");
+  co_return response;
 }
 
 Result<void> only_query(const Request& request, std::initializer_list<std::string_view> names) {
