@@ -8,6 +8,7 @@
 #include <optional>
 #include <variant>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "messages/error.hpp"
 #include "messages/view.hpp"
@@ -182,6 +183,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
     }
     if (auto* m = std::get_if<SettleDelivery>(&waiting.command)) {
       waiting.status = working.settle(m->outcome, now, set);
+      fault::point("conversation.settling");
       return {};
     }
     if (auto* m = std::get_if<SendReply>(&waiting.command)) return reply(waiting, *m, now, set);
@@ -326,6 +328,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
     }
     in_flight.clear();
     committed = std::move(working);
+    fault::point("conversation.answered");
     tell_delivery(set, first);
     for (auto& delivery : set.deliveries)
       if (!delivery.provider_message_id.empty()) apply_unmatched(delivery);
@@ -436,6 +439,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   void maybe_quit() {
     if (!draining || ended || committing || !queue.empty() || !reading.empty()) return;
     ended = true;
+    fault::point("conversation.unload");
     self->quit(caf::exit_reason::normal);
   }
 

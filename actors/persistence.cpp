@@ -2,6 +2,7 @@
 // sends to itself stands behind all that waits at that moment, so no timer is needed.
 #include "actors/persistence.hpp"
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "base/metric.hpp"
 #include "messages/error.hpp"
@@ -66,11 +67,13 @@ struct Writer {
       return;
     }
     // Store, then tell.
+    fault::point("persistence.committed");
     if (!events.empty()) {
       auto shared = std::make_shared<std::vector<std::shared_ptr<const domain::JournalEvent>>>();
       for (auto& event : events)
         shared->push_back(std::make_shared<domain::JournalEvent>(std::move(event)));
       self->send(options.inbox, CommittedEvents{std::move(shared)});
+      fault::point("persistence.told");
     }
     for (std::size_t i = 0; i < sets.size(); ++i) {
       auto& outcome = (*outcomes)[i];
@@ -84,6 +87,7 @@ struct Writer {
                                       std::move(outcome.matched)});
       }
     }
+    fault::point("persistence.answered");
     if (!batch.empty()) queue_flush(self);
     queue_tidy(self);
   }

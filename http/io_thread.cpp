@@ -27,6 +27,7 @@ ServiceOptions service_options(const EdgeOptions& o) {
   s.in_flight_per_tenant_max = o.in_flight_per_tenant_max;
   s.in_flight_max = o.in_flight_max;
   s.write_deadline = o.commit_deadline;
+  s.read_deadline = o.read_deadline;
   return s;
 }
 

@@ -36,7 +36,7 @@ struct EdgeOptions {
               stranger_requests_per_15_min_max = 100, in_flight_per_tenant_max = 512,
               in_flight_max = 4096;
   bool stranger_quota_on_loopback = false;
-  Millis commit_deadline{10'000};
+  Millis commit_deadline{10'000}, read_deadline{10'000};
   Millis live_ping{20'000}, live_pong_timeout{60'000}, live_mark{10'000};
   std::size_t live_queue_bytes_max = 256 << 10, live_queue_events_max = 512,
               live_held_bytes_max = 64 << 20,

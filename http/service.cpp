@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 
 namespace sara::http {
 
@@ -180,7 +181,9 @@ Task<Response> Service::once(Request& request, const Work& work) {
     response.headers.emplace_back("Idempotent-Replayed", "true");
     co_return response;
   }
-  co_return co_await work(idempotency);
+  auto response = co_await work(idempotency);
+  fault::point("service.done");
+  co_return response;
 }
 
 }  // namespace sara::http

@@ -138,6 +138,7 @@ constexpr auto keys = std::to_array<Key>({
     number(SARA_KEY(database, readers), 1, 64, "connections that read"),
     number(SARA_KEY(database, group_max), 1, 10000, "writes that share one commit"),
     number(SARA_KEY(database, commit_deadline_ms), 1, day_ms, "then a request is answered 503"),
+    number(SARA_KEY(database, read_deadline_ms), 1, day_ms, "the same for one that only reads"),
 
     number(SARA_KEY(actors, threads), 1, 256, "threads that run actors"),
     number(SARA_KEY(actors, throughput), 1, million,

@@ -65,6 +65,7 @@ struct DatabaseConfig {
   int readers = 2;
   std::size_t group_max = 256;
   Millis commit_deadline_ms{1000};
+  Millis read_deadline_ms{5000};
 };
 
 struct ActorsConfig {

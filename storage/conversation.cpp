@@ -1,6 +1,7 @@
 // SQL of contacts and conversations.
 #include "storage/conversation.hpp"
 
+#include "base/fault.hpp"
 #include "base/text.hpp"
 #include "storage/delivery.hpp"
 #include "storage/registry.hpp"
@@ -569,6 +570,7 @@ Result<ContactId> create_contact(Connection& db, TenantId tenant, const Contact&
     ContactColumns columns;
     columns.add(tenant, contact, contact.identities);
     columns.save(db);
+    fault::point("conversation.contact");
     put_idempotency(db, tenant, idempotency, now);
   });
   if (!done) return fail(done.error());

@@ -6,6 +6,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "storage/array.hpp"
 #include "storage/conversation.hpp"
@@ -269,6 +270,7 @@ Result<std::int64_t> take_lease(Connection& connection, const std::string& holde
         connection.quote(holder) + ", taken_at_ms = " + std::to_string(to_millis(now)) +
         " RETURNING epoch");
     for (auto row : rows) epoch = std::max(epoch, row[0].as<std::int64_t>());
+    fault::point("journal.lease");
     // All shards carry the same epoch, whatever ran between.
     connection.execute("UPDATE writer_lease SET epoch = " + std::to_string(epoch));
   });
@@ -303,6 +305,7 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
       throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
                        Failure::fenced};
 
+    fault::point("journal.begun");
     // Where each tenant's numbering stands.
     std::vector<TenantId> unknown;
     for (auto tenant : tenants)
@@ -408,19 +411,26 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     if (!any) return;
     if (!journal.seq.empty()) journal.insert(db_);
+    fault::point("journal.entries");
     contacts.save(db_);
+    fault::point("journal.contacts");
     conversations.save(db_);
+    fault::point("journal.conversations");
     deliveries.save(db_);
+    fault::point("journal.deliveries");
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
+    if (!failure_seq.empty()) fault::point("journal.failures");
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
     if (!erased_seq.empty()) {
       db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+      fault::point("journal.erased");
       db_.run(erase_preview, erased_tenant.str(), erased_seq.str());
     }
     if (!ik_key.empty()) {
       db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),
               ik_body.str(), ik_at.str());
+      fault::point("journal.idempotency");
     }
 
     listed = order_.advance(db_, newest, listed_per_group, now);
@@ -443,7 +453,8 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     attach_messages(db_, made);
   });
-  if (!done) return done;
+  // In doubt: whoever settles it knows whether these events are to be told.
+  if (!done && db_.failure() != Failure::commit_in_doubt) return done;
 
   if (next_.size() > tenants_remembered_max) {
     next_.clear();
@@ -455,13 +466,15 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
   if (events != nullptr)
     events->insert(events->end(), std::make_move_iterator(made.begin()),
                    std::make_move_iterator(made.end()));
-  return {};
+  return done;
 }
 
 Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   if (set.entries.empty() || first == 0) return false;
   bool found = false;
-  auto done = db_.transact({set.tenant_id}, true, "", [&](const pqxx::result&) {
+  // The transaction in doubt may still be under way in Postgres: this lock waits for its end.
+  auto lock = fence_.substr(0, fence_.rfind("FOR SHARE")) + "FOR UPDATE";
+  auto done = db_.transact({set.tenant_id}, false, lock, [&](const pqxx::result&) {
     auto rows = db_.run(one_entry, to_string(set.tenant_id), first);
     auto& entry = set.entries.front();
     found = rows.size() == 1 && ConversationId{to_uuid(rows[0][0])} == entry.conversation_id &&
@@ -475,6 +488,7 @@ Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
                                                  std::vector<JournalEvent>* events) {
   std::vector<Outcome> outcomes(sets.size());
+  const auto told = events == nullptr ? 0 : events->size();
   const bool looked_first = look_first_ > 0;
   if (looked_first) --look_first_;
   auto done = attempt(sets, outcomes, now, events, looked_first);
@@ -496,14 +510,13 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
   if (failure == Failure::fenced) return fail(done.error());
   if (failure == Failure::commit_in_doubt) {
     // The connection went during COMMIT: ask for the group's first row on a new one.
-    auto written = std::find_if(outcomes.begin(), outcomes.end(),
-                                [](const Outcome& o) { return o.first_seq != 0; });
-    if (written != outcomes.end()) {
-      auto& set = *sets[static_cast<std::size_t>(written - outcomes.begin())];
+    std::size_t i = 0;
+    while (i < sets.size() && (outcomes[i].first_seq == 0 || sets[i]->entries.empty())) ++i;
+    if (i < sets.size()) {
       // A Postgres that restarts takes a moment; to say "not written" of what is written would
       // make a client send it twice.
-      for (int i = 0; i < doubt_rounds; ++i) {
-        auto there = is_there(set, written->first_seq);
+      for (int round = 0; round < doubt_rounds; ++round) {
+        auto there = is_there(*sets[i], outcomes[i].first_seq);
         if (there) {
           if (*there) {
             remember_messages(sets, outcomes, now);
@@ -514,6 +527,7 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
         std::this_thread::sleep_for(doubt_pause);
       }
     }
+    if (events != nullptr) events->erase(events->begin() + static_cast<long>(told), events->end());
     return fail(done.error());
   }
   if (sets.size() > 1 && (failure == Failure::data || failure == Failure::conflict)) {

@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 #include "base/log.hpp"
 
 namespace sara::storage {
@@ -78,14 +79,17 @@ Result<int> migrate(const std::string& url) {
       }
       db.exec("BEGIN");
       db.exec(std::string(migration.sql));
+      fault::point("migration.written");
       db.exec("INSERT INTO migration (number, name, sha256) VALUES (" +
               std::to_string(migration.number) + ", " + db.quote(std::string(migration.name)) +
               ", " + db.quote(sum_of(migration.sql)) + ")");
       db.exec("COMMIT");
+      fault::point("migration.committed");
       log::info("migration.applied", {{"name", migration.name}});
       ++done;
     }
     make_role(db);
+    fault::point("migration.unlocking");
     db.exec(unlock);
     return done;
   } catch (const pqxx::sql_error& e) {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 #include "base/json.hpp"
 #include "base/random.hpp"
 #include "storage/array.hpp"
@@ -293,6 +294,7 @@ Result<void> save_integration(Connection& db, const Vault& vault, const Integrat
     if (put.affected_rows() == 0)
       throw BrokenWork{{Errc::conflict, "somebody else changed it at the same time; read it again",
                         {}}};
+    fault::point("registry.integration");
     db.run(put_endpoint, to_string(tenant), to_string(integration.id), integration.endpoint);
     put_idempotency(db, tenant, idempotency, now);
   });
