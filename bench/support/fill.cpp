@@ -24,7 +24,9 @@ std::string literal(const std::string& text) {
   return out + "'";
 }
 
-std::string number(std::int64_t n) { return std::to_string(n); }
+std::string number(std::int64_t n) {
+  return std::to_string(n);
+}
 
 /// INSERT of one row of `table` (s, chosen by `which`) for each row of fill_to (f).
 std::string copy_rows(Database& db, const std::string& table, const std::string& which,
@@ -34,8 +36,8 @@ std::string copy_rows(Database& db, const std::string& table, const std::string&
                            "'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum")) {
     auto there = expressions.find(row[0]);
     columns += (columns.empty() ? "" : ", ") + row[0];
-    values += (values.empty() ? "" : ", ") +
-              (there == expressions.end() ? "s." + row[0] : there->second);
+    values +=
+        (values.empty() ? "" : ", ") + (there == expressions.end() ? "s." + row[0] : there->second);
   }
   return "INSERT INTO " + table + " (" + columns + ") SELECT " + values +
          " FROM (SELECT * FROM fill_to ORDER BY k, tenant_id) f, " + table + " s WHERE " + which;
@@ -108,17 +110,21 @@ void multiply(Database& db, const Pattern& pattern, const Copies& copies) {
   auto mine = "s.tenant_id = " + tenant;
   Rows rows;
   rows.each = copies.each;
-  for (auto& row : db.rows("SELECT seq, dedupe_key, kind = 1 AND direction = 2 FROM journal s WHERE " + mine +
-                           " AND conversation_id = " + conversation + " ORDER BY seq")) {
+  for (auto& row : db.rows("SELECT seq, dedupe_key, kind = 1 AND direction = 2 FROM journal s"
+                           " WHERE " +
+                           mine + " AND conversation_id = " + conversation + " ORDER BY seq")) {
     rows.seqs.push_back(std::atoll(row[0].c_str()));
     rows.keys.push_back(row[1]);
     // Nothing has become of it yet.
     if (copies.queued && row[2] == "t") break;
   }
-  auto found = db.rows("SELECT contact_id, seq, last_seq, read_seq, c.updated_at_ms, coalesce((SELECT "
-                       "integration_id FROM journal j WHERE j.tenant_id = c.tenant_id AND "
-                       "j.conversation_id = c.id AND integration_id IS NOT NULL ORDER BY seq LIMIT 1)::text, '') FROM conversation c "
-                       "WHERE c.tenant_id = " + tenant + " AND c.id = " + conversation);
+  auto found = db.rows(
+      "SELECT contact_id, seq, last_seq, read_seq, c.updated_at_ms, coalesce((SELECT "
+      "integration_id FROM journal j WHERE j.tenant_id = c.tenant_id AND "
+      "j.conversation_id = c.id AND integration_id IS NOT NULL ORDER BY seq LIMIT 1)::text, '') "
+      "FROM conversation c "
+      "WHERE c.tenant_id = " +
+      tenant + " AND c.id = " + conversation);
   if (rows.seqs.empty() || found.empty()) throw std::runtime_error("there is nothing to copy");
   auto at = [&](std::size_t column) { return std::atoll(found[0][column].c_str()); };
   auto contact = literal(found[0][0]), integration = literal(found[0][5]);
@@ -128,33 +134,41 @@ void multiply(Database& db, const Pattern& pattern, const Copies& copies) {
     tenants = (&id == copies.tenants.data() ? "" : tenants + ", ") + literal(id) + "::uuid";
   // As UUIDs of version 7 are: in order of time.
   auto id = [&](const std::string& salt) {
-    return "(lpad(to_hex(" + found[0][4] + " + k), 12, '0') || '7' || overlay(substr(md5(t.id::text"
-           " || k || " + literal(salt) + "), 1, 19) placing '8' from 4 for 1))::uuid";
+    return "(lpad(to_hex(" + found[0][4] +
+           " + k), 12, '0') || '7' || overlay(substr(md5(t.id::text"
+           " || k || " +
+           literal(salt) + "), 1, 19) placing '8' from 4 for 1))::uuid";
   };
-  db.run("SET client_min_messages = warning; SET session_replication_role = replica; DROP TABLE IF EXISTS fill_to;"
-         "CREATE TEMP TABLE fill_to AS SELECT t.id AS tenant_id, k - " + number(copies.first - 1) +
-         " AS k, " + id("contact") + " AS contact_id, " + id("conversation") +
-         " AS conversation_id, i.id AS integration_id, " +
-         literal(pattern.address.substr(0, pattern.address.size() - 7)) + " || (" +
-         number(first_number) + " + k) AS address,"
-         " (SELECT coalesce(max(seq), 0) FROM journal j WHERE j.tenant_id = t.id) AS base"
-         " FROM unnest(ARRAY[" + tenants + "]) AS t(id)"
-         " CROSS JOIN generate_series(" + number(copies.first) + ", " +
-         number(copies.first + copies.each - 1) + ") k"
-         " LEFT JOIN integration i ON i.tenant_id = t.id AND i.provider ="
-         " (SELECT provider FROM integration WHERE tenant_id = " + tenant + " AND id = " +
-         integration + ")");
-  auto many = db.run("SELECT count(*) FROM fill_to") *
-                  static_cast<std::int64_t>(rows.seqs.size()) > rows_to_fill_indexes_max;
+  db.run(
+      "SET client_min_messages = warning; SET session_replication_role = replica; DROP TABLE IF "
+      "EXISTS fill_to;"
+      "CREATE TEMP TABLE fill_to AS SELECT t.id AS tenant_id, k - " +
+      number(copies.first - 1) + " AS k, " + id("contact") + " AS contact_id, " +
+      id("conversation") + " AS conversation_id, i.id AS integration_id, " +
+      literal(pattern.address.substr(0, pattern.address.size() - 7)) + " || (" +
+      number(first_number) +
+      " + k) AS address,"
+      " (SELECT coalesce(max(seq), 0) FROM journal j WHERE j.tenant_id = t.id) AS base"
+      " FROM unnest(ARRAY[" +
+      tenants +
+      "]) AS t(id)"
+      " CROSS JOIN generate_series(" +
+      number(copies.first) + ", " + number(copies.first + copies.each - 1) +
+      ") k"
+      " LEFT JOIN integration i ON i.tenant_id = t.id AND i.provider ="
+      " (SELECT provider FROM integration WHERE tenant_id = " +
+      tenant + " AND id = " + integration + ")");
+  auto many = db.run("SELECT count(*) FROM fill_to") * static_cast<std::int64_t>(rows.seqs.size()) >
+              rows_to_fill_indexes_max;
   std::optional<WithoutIndexes> without;
   if (many) without.emplace(db);
 
-  db.run(copy_rows(db, "contact", mine + " AND s.id = " + contact,
-                   {{"tenant_id", "f.tenant_id"}, {"id", "f.contact_id"}, {"external_id", "NULL"}}));
-  db.run(copy_rows(db, "identity", mine + " AND s.contact_id = " + contact,
-                   {{"tenant_id", "f.tenant_id"},
-                    {"contact_id", "f.contact_id"},
-                    {"address", "f.address"}}));
+  db.run(
+      copy_rows(db, "contact", mine + " AND s.id = " + contact,
+                {{"tenant_id", "f.tenant_id"}, {"id", "f.contact_id"}, {"external_id", "NULL"}}));
+  db.run(copy_rows(
+      db, "identity", mine + " AND s.contact_id = " + contact,
+      {{"tenant_id", "f.tenant_id"}, {"contact_id", "f.contact_id"}, {"address", "f.address"}}));
   Expressions changed{{"tenant_id", "f.tenant_id"},
                       {"id", "f.conversation_id"},
                       {"contact_id", "f.contact_id"},
@@ -176,11 +190,11 @@ void multiply(Database& db, const Pattern& pattern, const Copies& copies) {
     auto subject = db.run("SELECT subject_seq FROM journal s WHERE " + which);
     auto fresh = "md5(f.conversation_id::text || " + number(static_cast<std::int64_t>(m)) + ")";
     auto digits = digits_in(rows.keys[m]);
-    Expressions row{{"tenant_id", "f.tenant_id"},
-                    {"seq", rows.place(rows.seqs[m])},
-                    {"conversation_id", "f.conversation_id"},
-                    {"integration_id",
-                     "CASE WHEN s.integration_id IS NOT NULL THEN f.integration_id END"}};
+    Expressions row{
+        {"tenant_id", "f.tenant_id"},
+        {"seq", rows.place(rows.seqs[m])},
+        {"conversation_id", "f.conversation_id"},
+        {"integration_id", "CASE WHEN s.integration_id IS NOT NULL THEN f.integration_id END"}};
     if (subject != 0) row["subject_seq"] = rows.place(subject);
     if (!digits.empty()) {
       row["dedupe_key"] = "replace(s.dedupe_key, " + literal(digits) + ", " + fresh + ")";
@@ -213,10 +227,11 @@ void multiply(Database& db, const Pattern& pattern, const Copies& copies) {
   }
   if (without) without->make();
   if (behind)
-    db.run("INSERT INTO conversation_order (tenant_id, listed_seq)"
-           " SELECT t.id, (SELECT max(seq) FROM journal j WHERE j.tenant_id = t.id) FROM tenant t"
-           " WHERE EXISTS (SELECT 1 FROM journal j WHERE j.tenant_id = t.id)"
-           " ON CONFLICT (tenant_id) DO UPDATE SET listed_seq = excluded.listed_seq");
+    db.run(
+        "INSERT INTO conversation_order (tenant_id, listed_seq)"
+        " SELECT t.id, (SELECT max(seq) FROM journal j WHERE j.tenant_id = t.id) FROM tenant t"
+        " WHERE EXISTS (SELECT 1 FROM journal j WHERE j.tenant_id = t.id)"
+        " ON CONFLICT (tenant_id) DO UPDATE SET listed_seq = excluded.listed_seq");
   db.run("DROP TABLE fill_to");
 }
 
@@ -252,18 +267,21 @@ std::vector<Shop> make_shops(std::uint16_t port, Database& db, const test::Twili
   }
   if (count == 0) return shops;
   auto now = std::to_string(test::now_ms());
-  auto v7 = "(lpad(to_hex(" + now + "::bigint), 12, '0') || '7' || overlay(substr(md5(random()::text)"
+  auto v7 = "(lpad(to_hex(" + now +
+            "::bigint), 12, '0') || '7' || overlay(substr(md5(random()::text)"
             ", 1, 19) placing '8' from 4 for 1))::uuid";
   db.run("INSERT INTO tenant (id, name, created_at_ms) SELECT " + v7 + ", name, " + now +
          " FROM (VALUES " + tenants + ") AS v(name)");
-  db.run("INSERT INTO api_key (id, tenant_id, name, role, secret_sha256, created_at_ms)"
-         " SELECT k.id, t.id, 'first owner key', 'owner', decode(k.hash, 'hex'), " + now +
-         " FROM (VALUES " + keys + ") AS k(id, hash) JOIN tenant t ON t.name = 'shop ' || k.id");
+  db.run(
+      "INSERT INTO api_key (id, tenant_id, name, role, secret_sha256, created_at_ms)"
+      " SELECT k.id, t.id, 'first owner key', 'owner', decode(k.hash, 'hex'), " +
+      now + " FROM (VALUES " + keys + ") AS k(id, hash) JOIN tenant t ON t.name = 'shop ' || k.id");
   auto answers = send_all(port, 32, requests);
   if (answers.count(201) != count) throw std::runtime_error("integrations were refused");
   auto base = like.integration.url.substr(0, like.integration.url.find("/webhooks/"));
-  auto rows = db.rows("SELECT t.id, i.id, i.endpoint FROM tenant t JOIN integration i"
-                      " ON i.tenant_id = t.id WHERE t.name LIKE 'shop %' ORDER BY t.name");
+  auto rows = db.rows(
+      "SELECT t.id, i.id, i.endpoint FROM tenant t JOIN integration i"
+      " ON i.tenant_id = t.id WHERE t.name LIKE 'shop %' ORDER BY t.name");
   if (rows.size() != count) throw std::runtime_error("not every tenant has its integration");
   for (std::size_t i = 0; i < count; ++i) {
     shops[i].tenant_id = rows[i][0];

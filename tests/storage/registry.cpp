@@ -25,16 +25,15 @@ struct Registry : World {
     i.created_at = i.updated_at = noon;
     return i;
   }
-  void save(const domain::Integration& i) {
-    REQUIRE(save_integration(db, *vault, i, {}, noon));
-  }
+  void save(const domain::Integration& i) { REQUIRE(save_integration(db, *vault, i, {}, noon)); }
   /// Every table of the schema.
   std::vector<std::string> tables(const std::string& condition = "true") {
     std::vector<std::string> out;
     REQUIRE(db.transact({}, true, "", [&](const pqxx::result&) {
       for (auto row : db.execute("SELECT c.relname FROM pg_class c JOIN pg_namespace n"
                                  " ON n.oid = c.relnamespace AND n.nspname = current_schema()"
-                                 " WHERE c.relkind = 'r' AND " + condition))
+                                 " WHERE c.relkind = 'r' AND " +
+                                 condition))
         out.push_back(row[0].c_str());
     }));
     return out;
@@ -159,8 +158,7 @@ TEST_CASE_FIXTURE(Registry, "registry: a key is found by its id, and only its ha
   CHECK(row->tenant_id == owner);
   CHECK(row->role == "owner");
   auto sum = crypto::sha256(parsed->secret);
-  CHECK(row->secret_sha256 ==
-        std::string(reinterpret_cast<const char*>(sum.data()), sum.size()));
+  CHECK(row->secret_sha256 == std::string(reinterpret_cast<const char*>(sum.data()), sum.size()));
   CHECK(find_api_key(db, "AAAAAAAA", noon).error().code == Errc::not_found);
   sql("UPDATE api_key SET expires_at_ms = " + std::to_string(to_millis(noon)));
   CHECK(find_api_key(db, key.id, noon));
@@ -183,7 +181,8 @@ TEST_CASE_FIXTURE(Registry, "security: every table with a tenant has the wall") 
   CHECK(sql("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user") == "f");
 }
 
-TEST_CASE_FIXTURE(Registry, "security: the wall is a filter and no index searches for its tenants") {
+TEST_CASE_FIXTURE(Registry,
+                  "security: the wall is a filter and no index searches for its tenants") {
   // As an index condition it would cost each probe of a group a search per tenant of the group.
   std::vector<TenantId> group;
   for (int i = 0; i < 5; ++i) group.push_back(new_tenant());
