@@ -114,8 +114,13 @@ Database::Failure Database::judge(std::span<WriteSet* const> sets,
             twice(addresses, {tenant, identity.channel, identity.address}))
           conflict = true;
     }
-    for (auto& conversation : set.conversations)
-      if (twice(conversations, {tenant, conversation.id})) return Failure::data;
+    for (auto& conversation : set.conversations) {
+      // A new one is inserted, a known one must be as the set found it.
+      auto known = there.conversations.find(conversation.id);
+      auto seq = known == there.conversations.end() ? 0 : known->second.seq;
+      if (twice(conversations, {tenant, conversation.id}) || seq != conversation.seq)
+        conflict = true;
+    }
     for (auto& delivery : set.deliveries) {
       auto seq = WriteSet::resolve(delivery.message_seq, outcomes[i].first_seq);
       if (twice(deliveries, {tenant, seq})) return Failure::data;
@@ -269,6 +274,7 @@ Result<std::vector<Outcome>> Database::commit(std::int64_t holder,
       return fail(unavailable("the database connection was lost"));
     return outcomes;
   }
+  conflicts += failure == Failure::conflict && fault != Fault::conflict;
   if (sets.size() == 1) {
     outcomes[0] = Outcome{};
     outcomes[0].error = failure == Failure::data

@@ -70,6 +70,7 @@ class Database {
   std::map<TenantId, Rows> tenants;
   bool up = true;
   std::int64_t epoch = 0;
+  std::uint64_t conflicts = 0;  ///< transactions that met what another had written
   /// Called after each transaction that wrote something.
   std::function<void(const std::vector<Written>&)> committed;
 

@@ -30,7 +30,7 @@ void World::somebody_writes() {
 }
 
 std::size_t World::add_event(Event event) {
-  ++stats_.events;
+  saw("an event");
   event.what.raw = "raw of " + event.what.dedupe_key;
   events_.push_back(std::move(event));
   open_events_.push_back(events_.size() - 1);
@@ -207,7 +207,7 @@ void World::deliver(std::size_t tenant, Provider provider, std::vector<std::size
   server.commands += ids.size();
   request.received = [this, number, first, ids](std::size_t i, bool duplicate) {
     if (duplicate) {
-      ++stats_.duplicates;
+      saw("a message that is known already");
       return;
     }
     auto& event = events_[ids[i]];
@@ -234,8 +234,10 @@ void World::deliver(std::size_t tenant, Provider provider, std::vector<std::size
     auto name = events_[ids.front()].what.dedupe_key;
     if (error.code != Errc::ok) {
       note("503 for " + name + ": " + std::string(to_string(error.code)));
+      saw("a webhook refused as " + std::string(to_string(error.code)));
     } else if (!calm_ && dice_.chance(plan_.answer_lost)) {
       note("a lost 200 for " + name);
+      saw("a lost answer");
     } else {
       note("200 for " + name);
       for (auto id : ids) acknowledged(events_[id]);
@@ -252,7 +254,9 @@ void World::acknowledged(const Event& event) {
     wrong("acknowledged and not stored: " + key);
     return;
   }
+  if (!events_[id].acknowledged && open_events_.front() != id) saw("an event that overtakes");
   events_[id].acknowledged = true;
+  if (event.poison) saw("a message that cannot be stored");
   std::erase(open_events_, id);
   auto& what = event.what.what;
   auto kind = entry->kind;
@@ -289,12 +293,13 @@ void World::accept(const SandboxSend& m, Fate::Accepted answer) {
     wrong(name + " is sent before that is committed");
   if (rows.at(seq).body != m.body) wrong(name + " is sent with another text");
   auto& parcel = parcels_[{m.tenant_id, m.message_id}];
-  if (++parcel.handed_over > 1) ++stats_.resends;
+  if (++parcel.handed_over > 1) saw("a message handed over again");
   auto [other, fresh] = parcel_of_body_.emplace(m.body, m.message_id);
   if (!fresh && other->second != m.message_id) wrong("sent twice: " + m.body);
   bool trouble = !calm_ && dice_.chance(plan_.provider_fails);
   auto how = trouble ? dice_.below(4) : 9;
   note("the provider is given " + name);
+  if (trouble) saw("a provider's trouble " + std::to_string(how));
   if (how == 0) {
     answer(fail(Errc::unavailable, "nobody there"));
     return;
@@ -421,7 +426,7 @@ void World::try_ask(std::size_t index) {
   ask.next_try = uptime_ + Millis{1 + static_cast<std::int64_t>(dice_.below(500))};
   if (server.process->fenced) return;
   ask.in_flight = true;
-  ++stats_.replies;
+  saw("a request");
   note("asks for " + ask.body);
   auto give_up = [this, index] {
     auto& a = asks_[index];
@@ -461,7 +466,7 @@ void World::asked(std::size_t index, Result<Answered> answer, const Server& serv
                  code == Errc::idempotency_running;
     ask.closed = !later || ask.key.empty();
     if (later) return;
-    ++stats_.refused;
+    saw("a request refused for good");
     if (outbound_.contains(ask.body)) wrong("refused and sent: " + ask.body);
     bool expected = code == Errc::no_channel || code == Errc::outside_messaging_window ||
                     code == Errc::invalid_argument || code == Errc::not_found;
@@ -522,7 +527,7 @@ void World::committed(const std::vector<Database::Written>& written) {
   ledger_.committed(written);
   for (auto& w : written) {
     auto& tenant = w.set->tenant_id;
-    stats_.unmatched_applied += w.set->applied_unmatched.size();
+    if (!w.set->applied_unmatched.empty()) saw("a report that was early");
     for (auto& entry : w.set->entries) {
       mix(static_cast<std::uint64_t>(entry.seq) << 8 | static_cast<std::uint64_t>(entry.kind));
       if (entry.kind == EventKind::message_created && entry.status == MessageStatus::queued &&

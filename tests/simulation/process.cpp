@@ -122,6 +122,7 @@ persistence_actor::behavior_type persistence(persistence_actor::pointer self,
         writer->flush_queued = false;
         writer->commit(self);
       },
+      [](caf::tick_atom) {},
   };
 }
 
@@ -160,7 +161,7 @@ std::vector<DueItem> due_items(const Database& database, bool reported) {
   for (auto& [tenant, rows] : database.tenants)
     for (auto& [seq, d] : rows.deliveries) {
       bool due = d.status == MessageStatus::queued || d.status == MessageStatus::sending;
-      bool watched = d.provider == Provider::sandbox && !settled(d.status);
+      bool watched = d.provider == Provider::sandbox && d.attempt > 0 && !settled(d.status);
       if (!due && !(reported && watched)) continue;
       if (d.error_code == "sender_not_available") continue;
       items.push_back({tenant, d, rows.at(seq).subject, rows.at(seq).body});
@@ -285,9 +286,10 @@ sandbox_actor::behavior_type provider(sandbox_actor::pointer self, Fate* fate,
       [self, fate, alive, held](const SandboxSend& m) -> caf::result<SandboxAccepted> {
         if (!*alive) return to_caf(Errc::unavailable, "gone");
         auto promise = self->make_response_promise<SandboxAccepted>();
-        fate->send(m, [thread = held->hold(promise), alive](Result<SandboxAccepted> answer) {
+        fate->send(m, [self, thread = held->hold(promise), alive](Result<SandboxAccepted> answer) {
           auto there = thread.lock();
           if (!*alive || !there) return;
+          self->context(nullptr);  // What it ran on last is gone.
           if (answer)
             there->deliver(std::move(*answer));
           else
@@ -308,9 +310,11 @@ outbound_actor::behavior_type outbound(outbound_actor::pointer self, Fate* fate,
       [self, fate, alive, held](const PostCallback& m) -> caf::result<CallbackPosted> {
         if (!*alive) return to_caf(Errc::unavailable, "gone");
         auto promise = self->make_response_promise<CallbackPosted>();
-        fate->post(m, [thread = held->hold(promise), alive](int status) {
+        fate->post(m, [self, thread = held->hold(promise), alive](int status) {
           auto there = thread.lock();
-          if (*alive && there) there->deliver(CallbackPosted{status});
+          if (!*alive || !there) return;
+          self->context(nullptr);
+          there->deliver(CallbackPosted{status});
         });
         return promise;
       },

@@ -13,6 +13,18 @@ using namespace sara::simulation;
 
 namespace {
 
+constexpr std::uint64_t enough_seeds = 20;
+constexpr const char* troubles[] = {
+    "a commit: lost", "a commit: in doubt, confirmed", "a commit: in doubt, open",
+    "a commit: conflict", "a commit: disk full", "a read that fails", "a read that is late",
+    "an actor held up", "an actor that crashes", "a server killed", "a takeover", "an outage",
+    "a clock set back", "a clock set forward", "a feed that resumes", "a lost answer",
+    "a message that is known already", "a message handed over again", "a request refused for good",
+    "a report that was early", "a webhook refused as unavailable", "an event that overtakes",
+    "a message that cannot be stored", "a provider's trouble 0", "a provider's trouble 1",
+    "a provider's trouble 2", "a provider's trouble 3", "a conversation unloaded",
+    "a conversation loaded afresh after a failure", "a set that meets another's"};
+
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   auto* text = std::getenv(variable);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
@@ -32,11 +44,14 @@ TEST_CASE("simulation: whatever happens outside, every invariant holds") {
     if (!held) FAIL_CHECK(world.report());
     auto& one = world.stats();
     sum.steps += one.steps;
-    sum.events += one.events;
-    sum.faults += one.faults;
+    for (auto& [what, times] : one.seen) sum.seen[what] += times;
   }
-  MESSAGE(count << " seeds, " << sum.steps << " steps, " << sum.events << " events, "
-                << sum.faults << " faults");
+  std::string seen;
+  for (auto& [what, times] : sum.seen) seen += "\n  " + std::to_string(times) + "  " + what;
+  MESSAGE(count << " seeds, " << sum.steps << " steps" << seen);
+  // It was worth it: every kind of trouble has come, and what the engine does about it.
+  if (count < enough_seeds) return;
+  for (auto* what : troubles) CHECK_MESSAGE(sum.seen[what] > 0, what);
 }
 
 TEST_CASE("simulation: the same seed gives the same run") {

@@ -85,14 +85,22 @@ World::World(std::uint64_t seed)
   database_.committed = [this](const auto& written) { committed(written); };
   fate_.commit = [this] {
     if (calm_ || !dice_.chance(plan_.commit_fails)) return Fault::none;
-    ++stats_.faults;
     auto fault = dice_.pick({Fault::lost, Fault::doubt_confirmed, Fault::doubt_open,
                              Fault::conflict, Fault::full});
     note("commit: " + std::string(to_string(fault)));
+    saw("a commit: " + std::string(to_string(fault)));
     return fault;
   };
-  fate_.read_fails = [this] { return !calm_ && dice_.chance(plan_.read_fails); };
-  fate_.read_is_late = [this] { return !calm_ && dice_.chance(plan_.read_is_late); };
+  fate_.read_fails = [this] {
+    bool fails = !calm_ && dice_.chance(plan_.read_fails);
+    if (fails) saw("a read that fails");
+    return fails;
+  };
+  fate_.read_is_late = [this] {
+    bool late = !calm_ && dice_.chance(plan_.read_is_late);
+    if (late) saw("a read that is late");
+    return late;
+  };
   fate_.coin = [this] { return dice_.chance(0.5); };
   fate_.send = [this](const SandboxSend& m, Fate::Accepted answer) { accept(m, answer); };
   fate_.post = [this](const PostCallback& m, std::function<void(int)> answer) {
@@ -150,6 +158,8 @@ bool World::run() {
     while (run_job()) {
     }
     auto& p = *population;
+    if (p && p->passivations > 0) saw("a conversation unloaded");
+    if (p && p->restarts > 0) saw("a conversation loaded afresh after a failure");
     return p && p->conversations == 0 && p->tenants == 0 && p->parked == 0;
   });
 
@@ -161,6 +171,7 @@ bool World::run() {
       for (std::size_t a = 0; a < people_[i].addresses.size(); ++a) person_writes(i, a);
     settle("the last messages are in", std::chrono::minutes{30}, [this] { return quiet(); });
   }
+  if (database_.conflicts > 0) saw("a set that meets another's");
   if (violation_.empty()) {
     check_people();
     check_statuses();
@@ -210,6 +221,7 @@ bool World::run_job() {
       }
       if (dice_.chance(plan_.starved)) {
         starved_[key] = stats_.steps + dice_.below(400);
+        saw("an actor held up");
         continue;
       }
     }
@@ -264,21 +276,21 @@ void World::trouble() {
   if (dice_.chance(plan_.crash_actor)) {
     auto& server = *servers_[dice_.index(servers_.size())];
     if (server.process->crash_one(dice_.below(1 << 20))) {
-      ++stats_.actor_crashes;
+      saw("an actor that crashes");
       note("an actor crashes");
     }
   }
   if (dice_.chance(plan_.crash_process)) {
-    ++stats_.process_crashes;
+    saw("a server killed");
     crash_server(dice_.index(servers_.size()), "is killed");
     if (servers_.empty() || servers_.back()->process->epoch != database_.epoch) start_server();
   }
   if (servers_.size() < 3 && dice_.chance(plan_.takeover)) {
-    ++stats_.takeovers;
+    saw("a takeover");
     start_server();
   }
   if (database_.up && dice_.chance(plan_.outage)) {
-    ++stats_.outages;
+    saw("an outage");
     database_.up = false;
     database_back_ = uptime_ + Millis{50 + static_cast<std::int64_t>(dice_.below(3000))};
     note("the database goes away");
@@ -288,7 +300,7 @@ void World::trouble() {
     Millis by{static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(2 * most))) - most};
     auto drift = clock_.now() - noon - uptime_ + by;
     if (drift < drift_max && drift > -drift_max) {
-      ++stats_.jumps;
+      saw(by < Millis{0} ? "a clock set back" : "a clock set forward");
       clock_.advance(by);
       note("the clock jumps by " + std::to_string(by.count()) + " ms");
     }
@@ -443,7 +455,7 @@ void World::feed_acts() {
   for (auto& server : servers_)
     if (server->feed->has(client)) there = server->feed.get();
   if (there == nullptr) {
-    ++stats_.resumes;
+    saw("a feed that resumes");
     some_server().feed->connect(client);
   } else if (!calm_ && dice_.chance(0.05)) {
     there->disconnect(client);

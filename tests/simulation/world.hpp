@@ -56,9 +56,7 @@ struct Plan {
 /// What has happened, to see that it was worth it.
 struct Stats {
   std::uint64_t steps = 0;
-  std::uint64_t events = 0, duplicates = 0, replies = 0, refused = 0, unmatched_applied = 0;
-  std::uint64_t faults = 0, actor_crashes = 0, process_crashes = 0, takeovers = 0, outages = 0;
-  std::uint64_t jumps = 0, passivations = 0, restarts = 0, resumes = 0, resends = 0;
+  std::map<std::string, std::uint64_t> seen;  ///< each kind of trouble, and how often
 };
 
 class World {
@@ -134,6 +132,7 @@ class World {
   bool quiet();
   void wrong(const std::string& what);
   void note(const std::string& line);
+  void saw(const std::string& what) { ++stats_.seen[what]; }
   void mix(std::uint64_t value);
   void check();
 
