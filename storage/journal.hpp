@@ -42,7 +42,8 @@ class GroupWriter {
 
   /// One transaction for all sets; outcomes in their order. Entries get their final numbers.
   /// A group that fails on data or a conflict is repeated set by set: one tenant's bad row never
-  /// fails another's. With `events`, appends what the live feed shows, in commit order.
+  /// fails another's. With `events`, appends what the live feed shows, in commit order: also what
+  /// an earlier group wrote of which nobody knew. That holds whatever becomes of this group.
   /// errors: unavailable - nothing was written, as far as can be known; stale - fenced
   Result<std::vector<Outcome>> commit(std::span<domain::WriteSet* const> sets, TimePoint now,
                                       std::vector<domain::JournalEvent>* events);
@@ -51,10 +52,13 @@ class GroupWriter {
   Result<void> attempt(std::span<domain::WriteSet* const> sets, std::vector<Outcome>& outcomes,
                        TimePoint now, std::vector<domain::JournalEvent>* events);
   Result<bool> is_there(const domain::WriteSet& set, Sequence first);
+  void settle_doubt(std::vector<domain::JournalEvent>* events);
   Connection& db_;
   Lease lease_;
   std::string fence_;
   std::unordered_map<TenantId, Sequence> next_;  ///< the tenant's next number; bounded
+  std::vector<domain::JournalEvent> doubtful_;  ///< what a commit in doubt would have told
+  domain::WriteSet doubt_;  ///< its first set, as far as it can be looked up; empty: none
 };
 
 /// Entries of a journal page, oldest first, as events of the feed; `last_seq` is the newest there
