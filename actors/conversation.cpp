@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <variant>
 
 #include "base/log.hpp"
@@ -140,10 +141,12 @@ struct Desk : std::enable_shared_from_this<Desk> {
         waiting.repeated = !key.empty() && stands_in_flight(key);
         waiting.entry = set->entries.size();
         if (!waiting.repeated) {
-          Thread before = working;
+          // What may be refused is undone then; an inbound message never is.
+          std::optional<Thread> before;
+          if (!std::holds_alternative<ReceiveInbound>(waiting.command)) before = working;
           auto decided = decide(waiting, now, *set);
           if (!decided) {
-            working = std::move(before);
+            if (before) working = std::move(*before);
             waiting.promise.deliver(to_caf(decided.error()));
             continue;
           }

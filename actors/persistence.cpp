@@ -13,6 +13,8 @@ using namespace messages;
 
 namespace {
 
+constexpr auto tidy_after = std::chrono::seconds(1);
+
 struct Writer {
   explicit Writer(PersistenceOptions o)
       : options(std::move(o)), db(options.url), group(db, options.lease) {}
@@ -23,6 +25,7 @@ struct Writer {
   std::vector<domain::WriteSetPtr> batch;
   std::vector<caf::typed_response_promise<Committed>> waiting;
   bool flush_queued = false;
+  bool tidy_queued = false;
   bool watched = false;
   bool fenced = false;
   metric::Histogram group_size = metric::histogram(
@@ -82,6 +85,19 @@ struct Writer {
       }
     }
     if (!batch.empty()) queue_flush(self);
+    queue_tidy(self);
+  }
+
+  /// The inbox's order is written behind; what no further commit takes along is done here.
+  void queue_tidy(persistence_actor::pointer self) {
+    if (tidy_queued) return;
+    tidy_queued = true;
+    self->delayed_send(self, tidy_after, caf::tick_atom_v);
+  }
+
+  void tidy(persistence_actor::pointer self) {
+    tidy_queued = false;
+    if (!fenced && group.tidy(options.clock->now())) queue_tidy(self);
   }
 
   void give_way() {
@@ -163,6 +179,7 @@ persistence_actor::behavior_type persistence(persistence_actor::pointer self,
         writer->flush_queued = false;
         writer->commit(self);
       },
+      [self, writer](caf::tick_atom) { writer->tidy(self); },
   };
 }
 

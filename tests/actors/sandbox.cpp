@@ -45,7 +45,7 @@ struct Stage : Theatre {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Stage, "sandbox: a message comes to be read, and a refused callback is repeated") {
+TEST_CASE_FIXTURE(Stage, "sandbox: a message comes to be read, a refused callback is repeated") {
   refusals_to_come = 2;
   send();
   CHECK(story == "");

@@ -1,4 +1,5 @@
-// The database in memory. Where it reads like storage/journal.cpp it should: same order, same rules.
+// The database in memory. Where it reads like storage/journal.cpp it should: the same order, the
+// same rules.
 #include <algorithm>
 
 #include "base/text.hpp"

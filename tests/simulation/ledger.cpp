@@ -116,7 +116,8 @@ void Ledger::judge(TenantId tenant, const Delivery& row) {
   if (!course.address.empty() && course.address != row.address)
     wrong(tenant, of + "its address has changed");
   course.address = row.address;
-  bool accepted = row.status == sent || row.status == delivered || row.status == MessageStatus::read;
+  bool accepted =
+      row.status == sent || row.status == delivered || row.status == MessageStatus::read;
   if (accepted && row.provider_message_id.empty()) wrong(tenant, of + "accepted without an id");
   bool bad = row.status == failed || row.status == bounced || row.status == complained;
   if (bad && row.error_code.empty()) wrong(tenant, of + "failed without a reason");

@@ -54,7 +54,8 @@ void World::person_writes(std::size_t who, std::size_t which) {
   in.provider_message_id = "m" + n;
   in.body = identity.address + "#" + n;
   if (dice_.chance(0.3)) in.profile_name = "Person " + std::to_string(who);
-  if (dice_.chance(0.5)) in.at = clock_.now() - Millis{static_cast<std::int64_t>(dice_.below(5000))};
+  if (dice_.chance(0.5))
+    in.at = clock_.now() - Millis{static_cast<std::int64_t>(dice_.below(5000))};
   event.poison = !calm_ && dice_.chance(plan_.poison);
   if (event.poison) in.body += std::string("\0", 1);
   event.what.dedupe_key = std::string(dedupe_prefix(event.provider)) + in.provider_message_id;
@@ -271,7 +272,7 @@ void World::acknowledged(const Event& event) {
   if (!fits) wrong("stored as " + std::string(to_string(kind)) + ": " + key);
 }
 
-// -- the provider's other side ---------------------------------------------------------------------
+// -- the provider's other side --------------------------------------------------------------------
 
 void World::accept(const SandboxSend& m, Fate::Accepted answer) {
   auto id = MessageId::parse(m.message_id);
@@ -381,7 +382,7 @@ void World::post(const PostCallback& m, std::function<void(int)> answer) {
                 });
 }
 
-// -- people who answer ------------------------------------------------------------------------------
+// -- people who answer ----------------------------------------------------------------------------
 
 void World::somebody_answers() {
   --replies_left_;
@@ -515,7 +516,7 @@ void World::make_contact(std::size_t who) {
       });
 }
 
-// -- what must have become of it --------------------------------------------------------------------
+// -- what must have become of it ------------------------------------------------------------------
 
 void World::committed(const std::vector<Database::Written>& written) {
   ledger_.committed(written);

@@ -1,6 +1,6 @@
 // Everything outside of the engine, drawn from one seed: contacts who write, providers who deliver
-// at least once, people who answer, open inboxes, the database's troubles, crashes, a second server,
-// clocks that jump. One thread, no real time: the same seed gives the same run.
+// at least once, people who answer, open inboxes, the database's troubles, crashes, a second
+// server, clocks that jump. One thread, no real time: the same seed gives the same run.
 #pragma once
 
 #include <deque>

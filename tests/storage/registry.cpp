@@ -45,6 +45,8 @@ struct Registry : World {
     REQUIRE(save_integration(db, *vault, i, {"key", "00", 201, "{}"}, noon));
     Person p(*this, owner, "+15550100777");
     p.says("hi").is_answered("hello").commit();
+    p.says("and again").commit();
+    writer->tidy(now + std::chrono::minutes{1});
     auto failed = unmatched(owner, "id", domain::MessageStatus::sent);
     failed.entries[0].kind = domain::EventKind::webhook_failed;
     REQUIRE(commit({&failed}));
