@@ -55,6 +55,13 @@ struct Writer {
     commit_seconds.observe(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     group_size.observe(static_cast<double>(sets.size()));
+    // Store, then tell.
+    if (!events.empty()) {
+      auto shared = std::make_shared<std::vector<std::shared_ptr<const domain::JournalEvent>>>();
+      for (auto& event : events)
+        shared->push_back(std::make_shared<domain::JournalEvent>(std::move(event)));
+      self->send(options.inbox, CommittedEvents{std::move(shared)});
+    }
     if (!outcomes) {
       failures.add();
       if (outcomes.error().code == Errc::stale) {
@@ -64,13 +71,6 @@ struct Writer {
       }
       for (auto& promise : promises) promise.deliver(to_caf(outcomes.error()));
       return;
-    }
-    // Store, then tell.
-    if (!events.empty()) {
-      auto shared = std::make_shared<std::vector<std::shared_ptr<const domain::JournalEvent>>>();
-      for (auto& event : events)
-        shared->push_back(std::make_shared<domain::JournalEvent>(std::move(event)));
-      self->send(options.inbox, CommittedEvents{std::move(shared)});
     }
     for (std::size_t i = 0; i < sets.size(); ++i) {
       auto& outcome = (*outcomes)[i];

@@ -443,7 +443,13 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     attach_messages(db_, made);
   });
-  if (!done) return done;
+  if (!done) {
+    if (db_.failure() == Failure::commit_in_doubt) {
+      doubtful_ = std::move(made);
+      doubt_.entries.clear();
+    }
+    return done;
+  }
 
   if (next_.size() > tenants_remembered_max) {
     next_.clear();
@@ -472,9 +478,23 @@ Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   return found;
 }
 
+/// Nobody could be asked when a commit ended in doubt. If it was made, whoever listens has still to
+/// hear of it, before what comes now.
+void GroupWriter::settle_doubt(std::vector<JournalEvent>* events) {
+  if (doubt_.entries.empty()) return;
+  auto there = is_there(doubt_, doubt_.entries.front().seq);
+  if (!there) return;
+  if (*there && events != nullptr)
+    events->insert(events->end(), std::make_move_iterator(doubtful_.begin()),
+                   std::make_move_iterator(doubtful_.end()));
+  doubtful_.clear();
+  doubt_.entries.clear();
+}
+
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
                                                  std::vector<JournalEvent>* events) {
   std::vector<Outcome> outcomes(sets.size());
+  settle_doubt(events);
   const bool looked_first = look_first_ > 0;
   if (looked_first) --look_first_;
   auto done = attempt(sets, outcomes, now, events, looked_first);
@@ -496,22 +516,33 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
   if (failure == Failure::fenced) return fail(done.error());
   if (failure == Failure::commit_in_doubt) {
     // The connection went during COMMIT: ask for the group's first row on a new one.
-    auto written = std::find_if(outcomes.begin(), outcomes.end(),
-                                [](const Outcome& o) { return o.first_seq != 0; });
-    if (written != outcomes.end()) {
-      auto& set = *sets[static_cast<std::size_t>(written - outcomes.begin())];
+    auto written = sets.begin();
+    auto outcome = outcomes.begin();
+    // A set may change rows and add no event.
+    while (written != sets.end() && (outcome->first_seq == 0 || (*written)->entries.empty())) {
+      ++written;
+      ++outcome;
+    }
+    if (written != sets.end()) {
+      auto& set = **written;
       // A Postgres that restarts takes a moment; to say "not written" of what is written would
       // make a client send it twice.
       for (int i = 0; i < doubt_rounds; ++i) {
-        auto there = is_there(set, written->first_seq);
+        auto there = is_there(set, outcome->first_seq);
         if (there) {
-          if (*there) {
-            remember_messages(sets, outcomes, now);
-            return outcomes;
-          }
-          break;
+          if (!*there) break;
+          remember_messages(sets, outcomes, now);
+          // Whoever listens must hear of it as of any other.
+          if (events != nullptr)
+            events->insert(events->end(), std::make_move_iterator(doubtful_.begin()),
+                           std::make_move_iterator(doubtful_.end()));
+          doubtful_.clear();
+          return outcomes;
         }
         std::this_thread::sleep_for(doubt_pause);
+        if (i + 1 < doubt_rounds) continue;
+        doubt_.tenant_id = set.tenant_id;
+        doubt_.entries.assign(1, set.entries.front());
       }
     }
     return fail(done.error());

@@ -25,6 +25,7 @@ struct Writer {
 
   std::vector<WriteSetPtr> batch;
   std::vector<caf::typed_response_promise<Committed>> waiting;
+  std::vector<JournalEvent> doubtful;  ///< written, and nobody knows
   bool flush_queued = false;
   bool watched = false;
   bool fenced = false;
@@ -45,9 +46,18 @@ struct Writer {
     }
     std::vector<WriteSet*> pointers;
     for (auto& set : sets) pointers.push_back(set.get());
-    std::vector<JournalEvent> events;
-    auto outcomes = database->commit(epoch, pointers, clock->now(), watched ? &events : nullptr,
+    std::vector<JournalEvent> events, made;
+    if (database->up) events = std::exchange(doubtful, {});
+    auto outcomes = database->commit(epoch, pointers, clock->now(), watched ? &made : nullptr,
                                      fate->commit());
+    auto& known = outcomes ? events : doubtful;
+    known.insert(known.end(), made.begin(), made.end());
+    if (!events.empty()) {
+      auto shared = std::make_shared<std::vector<std::shared_ptr<const JournalEvent>>>();
+      for (auto& event : events)
+        shared->push_back(std::make_shared<JournalEvent>(std::move(event)));
+      self->send(inbox, CommittedEvents{std::move(shared)});
+    }
     if (!outcomes) {
       if (outcomes.error().code == Errc::stale) {
         fenced = *process_fenced = true;
@@ -56,12 +66,6 @@ struct Writer {
       }
       for (auto& promise : promises) promise.deliver(to_caf(outcomes.error()));
       return;
-    }
-    if (!events.empty()) {
-      auto shared = std::make_shared<std::vector<std::shared_ptr<const JournalEvent>>>();
-      for (auto& event : events)
-        shared->push_back(std::make_shared<JournalEvent>(std::move(event)));
-      self->send(inbox, CommittedEvents{std::move(shared)});
     }
     for (std::size_t i = 0; i < sets.size(); ++i) {
       auto& outcome = (*outcomes)[i];
