@@ -501,9 +501,12 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
   // What this process believed of the numbering may be wrong now; the database knows.
   if (!done)
     for (auto* set : sets) forget(set->tenant_id);
-  if (!done && !looked_first && db_.failure() == Failure::conflict) {
-    // The unique index is the judge, and it has found a redelivery: now it pays to ask for them.
-    look_first_ = look_first_groups;
+  // The unique index is the judge, and it has found a redelivery: now it pays to ask for them. Of a
+  // value that cannot be stored the index hears nothing; it may be one all the same.
+  const bool redelivered = db_.failure() == Failure::conflict;
+  const bool bad_value = db_.failure() == Failure::data && sets.size() == 1;
+  if (!done && !looked_first && (redelivered || bad_value)) {
+    if (redelivered) look_first_ = look_first_groups;
     done = attempt(sets, outcomes, now, events, true);
     if (!done)
       for (auto* set : sets) forget(set->tenant_id);
