@@ -13,7 +13,7 @@ using namespace sara::simulation;
 
 namespace {
 
-constexpr std::uint64_t enough_seeds = 20;
+constexpr std::uint64_t enough_seeds = 200;
 constexpr const char* troubles[] = {
     "a commit: lost", "a commit: in doubt, confirmed", "a commit: in doubt, open",
     "a commit: conflict", "a commit: disk full", "a read that fails", "a read that is late",
@@ -35,7 +35,7 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 TEST_CASE("simulation: whatever happens outside, every invariant holds") {
   auto seed = number_from("SARA_SEED", 0);
   auto first = seed ? seed : number_from("SARA_FIRST_SEED", 1);
-  auto count = seed ? 1 : number_from("SARA_SEEDS", 20);
+  auto count = seed ? 1 : number_from("SARA_SEEDS", enough_seeds);
   Stats sum;
   for (auto s = first; s < first + count; ++s) {
     seed_random(s);

@@ -158,9 +158,10 @@ bool World::run() {
     while (run_job()) {
     }
     auto& p = *population;
-    if (p && p->passivations > 0) saw("a conversation unloaded");
-    if (p && p->restarts > 0) saw("a conversation loaded afresh after a failure");
-    return p && p->conversations == 0 && p->tenants == 0 && p->parked == 0;
+    bool unloaded = p && p->conversations == 0 && p->tenants == 0 && p->parked == 0;
+    if (unloaded && p->passivations > 0) saw("a conversation unloaded");
+    if (unloaded && p->restarts > 0) saw("a conversation loaded afresh after a failure");
+    return unloaded;
   });
 
   // Everybody writes once more, to a fresh server: what waited for its actor is taken up.
