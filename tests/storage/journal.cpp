@@ -54,6 +54,16 @@ TEST_CASE_FIXTURE(World, "journal: a redelivered key is refused, and takes no nu
   CHECK(other.says("1", "x/1").commit().first_seq == 1);
 }
 
+TEST_CASE_FIXTURE(World, "journal: a redelivery is known, even if it could not be stored now") {
+  Person a(*this);
+  a.says("1", "x/1").commit();
+  a.says(std::string("a\0b", 3), "x/1");
+  auto done = commit({&a.set});
+  REQUIRE(done);
+  CHECK((*done)[0].duplicates == std::vector<std::string>{"x/1"});
+  CHECK((*done)[0].error.code == Errc::ok);
+}
+
 TEST_CASE_FIXTURE(World, "journal: two sets of a group with one key: the second goes again") {
   Person a(*this, "+15550100001");
   Person b(*this, "+15550100002");
