@@ -330,8 +330,10 @@ struct Desk : std::enable_shared_from_this<Desk> {
     committed = std::move(working);
     fault::point("conversation.answered");
     tell_delivery(set, first);
-    for (auto& delivery : set.deliveries)
+    for (auto delivery : set.deliveries) {
+      delivery.message_seq = WriteSet::resolve(delivery.message_seq, first);
       if (!delivery.provider_message_id.empty()) apply_unmatched(delivery);
+    }
   }
 
   /// Store, then tell: the outbox row is committed, so the worker may have it.
@@ -356,16 +358,17 @@ struct Desk : std::enable_shared_from_this<Desk> {
     self->request(context->reader(), std::chrono::seconds(10),
                   FindUnmatched{tenant, delivery.provider, delivery.provider_message_id})
         .then(
-            [desk, read, id = delivery.provider_message_id](const Entries& entries) {
+            [desk, read, delivery](const Entries& entries) {
               desk->reading.erase(read);
+              auto& id = delivery.provider_message_id;
               for (auto& entry : *entries) {
+                // What is settled by now can still be complained of.
                 auto* mine = desk->outstanding_with(entry.provider, id);
-                if (mine == nullptr) break;
                 ApplyReport report;
                 report.tenant_id = desk->tenant;
                 report.contact_id = desk->committed.contact->id;
                 report.integration_id = entry.integration_id;
-                report.found = *mine;
+                report.found = mine != nullptr ? *mine : delivery;
                 report.unmatched_seq = entry.seq;
                 auto& receipt = report.report.receipt;
                 receipt.channel = entry.channel;

@@ -40,7 +40,8 @@ struct Worker : std::enable_shared_from_this<Worker> {
   Context* context;
   DeliveryOptions options;
   std::deque<DueItem> queue;
-  std::multimap<TimePoint, DueItem> later;
+  /// By the timer's clock: the calendar's may jump.
+  std::multimap<caf::actor_clock::time_point, DueItem> later;
   std::set<Key> owned;  ///< queued, waiting or in flight here: each message once
   std::size_t in_flight = 0;
   bool stopping = false;
@@ -145,12 +146,12 @@ struct Worker : std::enable_shared_from_this<Worker> {
 
   void retry(DueItem item) {
     --in_flight;
-    auto at = context->clock->now() + backoff(item.delivery.attempt);
+    auto at = self->clock().now() + backoff(item.delivery.attempt);
     later.emplace(at, std::move(item));
   }
 
   void tick() {
-    auto now = context->clock->now();
+    auto now = self->clock().now();
     while (!later.empty() && later.begin()->first <= now) {
       queue.push_back(std::move(later.begin()->second));
       later.erase(later.begin());

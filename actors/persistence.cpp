@@ -56,6 +56,15 @@ struct Writer {
     commit_seconds.observe(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     group_size.observe(static_cast<double>(sets.size()));
+    // Store, then tell.
+    if (outcomes) fault::point("persistence.committed");
+    if (!events.empty()) {
+      auto shared = std::make_shared<std::vector<std::shared_ptr<const domain::JournalEvent>>>();
+      for (auto& event : events)
+        shared->push_back(std::make_shared<domain::JournalEvent>(std::move(event)));
+      self->send(options.inbox, CommittedEvents{std::move(shared)});
+      fault::point("persistence.told");
+    }
     if (!outcomes) {
       failures.add();
       if (outcomes.error().code == Errc::stale) {
@@ -65,15 +74,6 @@ struct Writer {
       }
       for (auto& promise : promises) promise.deliver(to_caf(outcomes.error()));
       return;
-    }
-    // Store, then tell.
-    fault::point("persistence.committed");
-    if (!events.empty()) {
-      auto shared = std::make_shared<std::vector<std::shared_ptr<const domain::JournalEvent>>>();
-      for (auto& event : events)
-        shared->push_back(std::make_shared<domain::JournalEvent>(std::move(event)));
-      self->send(options.inbox, CommittedEvents{std::move(shared)});
-      fault::point("persistence.told");
     }
     for (std::size_t i = 0; i < sets.size(); ++i) {
       auto& outcome = (*outcomes)[i];

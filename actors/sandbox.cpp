@@ -42,7 +42,8 @@ struct Provider : std::enable_shared_from_this<Provider> {
   sandbox_actor::pointer self;
   Context* context;
   outbound_actor outbound;
-  std::multimap<TimePoint, Callback> due;
+  /// By the timer's clock: the calendar's may jump.
+  std::multimap<caf::actor_clock::time_point, Callback> due;
   caf::actor_clock::time_point armed{};  ///< when the next tick comes; epoch: none is on its way
 
   const Integration* integration(const Callback& c, TenantPtr& keep) const {
@@ -69,7 +70,7 @@ struct Provider : std::enable_shared_from_this<Provider> {
   }
 
   void schedule(Callback c, Millis after) {
-    due.emplace(context->clock->now() + after, std::move(c));
+    due.emplace(self->clock().now() + after, std::move(c));
     arm();
   }
 
@@ -77,23 +78,21 @@ struct Provider : std::enable_shared_from_this<Provider> {
   /// gather as many timers as it ever had callbacks, all firing at once.
   void arm() {
     if (due.empty()) return;
-    auto wait = std::max(due.begin()->first - context->clock->now(), Millis{0}) + Millis{1};
-    auto at = self->clock().now() + wait;
+    auto at = due.begin()->first;
     if (armed != caf::actor_clock::time_point{} && armed <= at) return;
     armed = at;
-    self->delayed_send(self, wait, caf::tick_atom_v);
+    self->delayed_send(self, at - self->clock().now(), caf::tick_atom_v);
   }
 
   void tick() {
     // A timer that an earlier one has overtaken ends here.
     if (armed <= self->clock().now()) armed = {};
-    auto now = context->clock->now();
+    auto now = self->clock().now();
     while (!due.empty() && due.begin()->first <= now) {
       auto c = std::move(due.begin()->second);
       due.erase(due.begin());
       post(std::move(c));
     }
-    // The timer's clock and the calendar's may disagree: never leave one behind.
     arm();
   }
 

@@ -55,6 +55,7 @@ struct Slot {
   Handle handle;
   bool draining = false;
   bool loading = false;  ///< no actor yet: its thread is being read
+  bool settling = false;  ///< not yet: the writer has still to decide on what a crash left behind
   std::vector<Parked<Handle>> parked;
   bool takes() const { return !draining && !loading; }
 };
@@ -244,9 +245,10 @@ struct Directory : std::enable_shared_from_this<Directory> {
     maybe_quit();
   }
   bool is_old(const EntityKey& key, std::uint64_t since) const {
+    auto there = conversations.find(key);
+    if (there != conversations.end() && there->second.settling) return true;
     auto ended = ended_at.find(key);
     if (ended == ended_at.end() || ended->second <= since) return false;
-    auto there = conversations.find(key);
     return there == conversations.end() || there->second.loading;
   }
 
@@ -358,17 +360,53 @@ struct Directory : std::enable_shared_from_this<Directory> {
       ++population.passivations;
     else
       ++population.restarts;
-    if (down.reason != caf::exit_reason::normal &&
-        down.reason != caf::exit_reason::user_shutdown)
-      log::error("conversation.crashed", {{"reason", caf::to_string(down.reason)}});
-    if (slot.parked.empty()) {
-      forget(there);
-      maybe_quit();
-      return;
-    }
     slot.handle = nullptr;
     slot.draining = false;
-    reload(key);
+    if (down.reason != caf::exit_reason::normal &&
+        down.reason != caf::exit_reason::user_shutdown) {
+      log::error("conversation.crashed", {{"reason", caf::to_string(down.reason)}});
+      slot.loading = slot.settling = true;
+      await_writer(key, 2);
+      return;
+    }
+    come_again(there);
+  }
+
+  /// The place of a conversation that has ended: it comes back if it is wanted.
+  void come_again(Place there) {
+    if (!there->second.parked.empty() && !stopping) {
+      reload(there->first);
+      return;
+    }
+    there->second.loading = true;
+    give_up(there->first, to_caf(Errc::unavailable, "the server is stopping"));
+  }
+
+  /// A conversation that crashed may have left a set with the writer. Its thread is read only when
+  /// that is decided, or the next incarnation would build on what is no longer so. The writer takes
+  /// sets in order; one that shares a key with another goes again once, so we ask twice.
+  void await_writer(const EntityKey& key, int rounds) {
+    auto nothing = std::make_shared<WriteSet>();
+    nothing->tenant_id = key.tenant_id;
+    auto desk = shared_from_this();
+    auto then = [desk, key, rounds] {
+      if (rounds > 1)
+        desk->await_writer(key, rounds - 1);
+      else
+        desk->settled(key);
+      desk->end_read();
+    };
+    begin_read();
+    self->request(context->writer_of(key.tenant_id), caf::infinite, WriteSetPtr{nothing})
+        .then([then](const Committed&) { then(); }, [then](const caf::error&) { then(); });
+  }
+
+  void settled(const EntityKey& key) {
+    auto there = conversations.find(key);
+    if (there == conversations.end()) return;
+    there->second.settling = false;
+    ended_at[key] = ++ends;  // What was read until now is old.
+    come_again(there);
   }
 
   // -- tenants ----------------------------------------------------------------------------------

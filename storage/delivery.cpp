@@ -57,7 +57,8 @@ const std::string due_reports_sql = std::string("SELECT d.tenant_id, j.subject, 
                                     delivery_columns + R"sql(
   FROM delivery d JOIN journal j ON j.tenant_id = d.tenant_id AND j.seq = d.message_seq
   WHERE d.tenant_id = ANY ($1::uuid[]) AND (d.tenant_id, d.message_seq) > ($2::uuid, $3::bigint)
-    AND d.status IN (1, 2, 3, 4, 11) AND (d.status IN (1, 2) OR d.provider = 4)
+    AND d.status IN (1, 2, 3, 4, 11)
+    AND (d.status IN (1, 2) OR (d.provider = 4 AND d.attempt > 0))
     AND d.error_code IS DISTINCT FROM 'sender_not_available'
   ORDER BY d.tenant_id, d.message_seq LIMIT 10000)sql";
 const Query due_reports{"delivery.due_reports", due_reports_sql.c_str()};

@@ -453,8 +453,13 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     attach_messages(db_, made);
   });
-  // In doubt: whoever settles it knows whether these events are to be told.
-  if (!done && db_.failure() != Failure::commit_in_doubt) return done;
+  if (!done) {
+    if (db_.failure() == Failure::commit_in_doubt) {
+      doubtful_ = std::move(made);
+      doubt_.entries.clear();
+    }
+    return done;
+  }
 
   if (next_.size() > tenants_remembered_max) {
     next_.clear();
@@ -485,19 +490,35 @@ Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   return found;
 }
 
+/// Nobody could be asked when a commit ended in doubt. If it was made, whoever listens has still to
+/// hear of it, before what comes now.
+void GroupWriter::settle_doubt(std::vector<JournalEvent>* events) {
+  if (doubt_.entries.empty()) return;
+  auto there = is_there(doubt_, doubt_.entries.front().seq);
+  if (!there) return;
+  if (*there && events != nullptr)
+    events->insert(events->end(), std::make_move_iterator(doubtful_.begin()),
+                   std::make_move_iterator(doubtful_.end()));
+  doubtful_.clear();
+  doubt_.entries.clear();
+}
+
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
                                                  std::vector<JournalEvent>* events) {
   std::vector<Outcome> outcomes(sets.size());
-  const auto told = events == nullptr ? 0 : events->size();
+  settle_doubt(events);
   const bool looked_first = look_first_ > 0;
   if (looked_first) --look_first_;
   auto done = attempt(sets, outcomes, now, events, looked_first);
   // What this process believed of the numbering may be wrong now; the database knows.
   if (!done)
     for (auto* set : sets) forget(set->tenant_id);
-  if (!done && !looked_first && db_.failure() == Failure::conflict) {
-    // The unique index is the judge, and it has found a redelivery: now it pays to ask for them.
-    look_first_ = look_first_groups;
+  // The unique index is the judge, and it has found a redelivery: now it pays to ask for them. Of a
+  // value that cannot be stored the index hears nothing; it may be one all the same.
+  const bool redelivered = db_.failure() == Failure::conflict;
+  const bool bad_value = db_.failure() == Failure::data && sets.size() == 1;
+  if (!done && !looked_first && (redelivered || bad_value)) {
+    if (redelivered) look_first_ = look_first_groups;
     done = attempt(sets, outcomes, now, events, true);
     if (!done)
       for (auto* set : sets) forget(set->tenant_id);
@@ -510,24 +531,35 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
   if (failure == Failure::fenced) return fail(done.error());
   if (failure == Failure::commit_in_doubt) {
     // The connection went during COMMIT: ask for the group's first row on a new one.
-    std::size_t i = 0;
-    while (i < sets.size() && (outcomes[i].first_seq == 0 || sets[i]->entries.empty())) ++i;
-    if (i < sets.size()) {
+    auto written = sets.begin();
+    auto outcome = outcomes.begin();
+    // A set may change rows and add no event.
+    while (written != sets.end() && (outcome->first_seq == 0 || (*written)->entries.empty())) {
+      ++written;
+      ++outcome;
+    }
+    if (written != sets.end()) {
+      auto& set = **written;
       // A Postgres that restarts takes a moment; to say "not written" of what is written would
       // make a client send it twice.
-      for (int round = 0; round < doubt_rounds; ++round) {
-        auto there = is_there(*sets[i], outcomes[i].first_seq);
+      for (int i = 0; i < doubt_rounds; ++i) {
+        auto there = is_there(set, outcome->first_seq);
         if (there) {
-          if (*there) {
-            remember_messages(sets, outcomes, now);
-            return outcomes;
-          }
-          break;
+          if (!*there) break;
+          remember_messages(sets, outcomes, now);
+          // Whoever listens must hear of it as of any other.
+          if (events != nullptr)
+            events->insert(events->end(), std::make_move_iterator(doubtful_.begin()),
+                           std::make_move_iterator(doubtful_.end()));
+          doubtful_.clear();
+          return outcomes;
         }
         std::this_thread::sleep_for(doubt_pause);
+        if (i + 1 < doubt_rounds) continue;
+        doubt_.tenant_id = set.tenant_id;
+        doubt_.entries.assign(1, set.entries.front());
       }
     }
-    if (events != nullptr) events->erase(events->begin() + static_cast<long>(told), events->end());
     return fail(done.error());
   }
   if (sets.size() > 1 && (failure == Failure::data || failure == Failure::conflict)) {

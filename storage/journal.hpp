@@ -44,7 +44,8 @@ class GroupWriter {
 
   /// One transaction for all sets; outcomes in their order. Entries get their final numbers.
   /// A group that fails on data or a conflict is repeated set by set: one tenant's bad row never
-  /// fails another's. With `events`, appends what the live feed shows, in commit order.
+  /// fails another's. With `events`, appends what the live feed shows, in commit order: also what
+  /// an earlier group wrote of which nobody knew. That holds whatever becomes of this group.
   /// errors: unavailable - nothing was written, as far as can be known; stale - fenced
   Result<std::vector<Outcome>> commit(std::span<domain::WriteSet* const> sets, TimePoint now,
                                       std::vector<domain::JournalEvent>* events);
@@ -57,6 +58,7 @@ class GroupWriter {
   Result<void> attempt(std::span<domain::WriteSet* const> sets, std::vector<Outcome>& outcomes,
                        TimePoint now, std::vector<domain::JournalEvent>* events, bool look_first);
   Result<bool> is_there(const domain::WriteSet& set, Sequence first);
+  void settle_doubt(std::vector<domain::JournalEvent>* events);
   void forget(TenantId tenant);
   void remember_messages(std::span<domain::WriteSet* const> sets,
                          const std::vector<Outcome>& outcomes, TimePoint now);
@@ -64,6 +66,8 @@ class GroupWriter {
   Lease lease_;
   std::string fence_;
   std::unordered_map<TenantId, Sequence> next_;  ///< the tenant's next number; bounded
+  std::vector<domain::JournalEvent> doubtful_;  ///< what a commit in doubt would have told
+  domain::WriteSet doubt_;  ///< its first set, as far as it can be looked up; empty: none
   InboxOrder order_;
   RecentMessages recent_messages_;
   /// Groups that still look their keys up before they insert: redeliveries come in bursts.

@@ -43,6 +43,20 @@ struct Stage : Theatre {
     m.unmatched_seq = unmatched;
     return post<Applied>(conversation, m);
   }
+  /// A status whose message nobody knew when it came.
+  void wait_in_journal(const ReportedStatus& r) {
+    domain::WriteSet set;
+    set.tenant_id = tenant_id;
+    domain::JournalEntry e;
+    e.kind = domain::EventKind::webhook_unmatched;
+    e.provider = r.receipt.provider;
+    e.channel = r.receipt.channel;
+    e.status = r.receipt.status;
+    e.subject = r.receipt.provider_message_id;
+    e.dedupe_key = r.dedupe_key;
+    set.entries.push_back(e);
+    REQUIRE(memory.write(set));
+  }
   AnswerPtr reply(const std::string& body, const std::string& key = "") {
     SendReply m;
     m.tenant_id = tenant_id;
@@ -271,17 +285,7 @@ TEST_CASE_FIXTURE(Stage, "conversation: a key that has been used refuses its own
 
 TEST_CASE_FIXTURE(Stage, "conversation: statuses that came before their message are applied") {
   auto early = report(domain::MessageStatus::delivered, "echo 1");
-  domain::WriteSet set;
-  set.tenant_id = tenant_id;
-  domain::JournalEntry e;
-  e.kind = domain::EventKind::webhook_unmatched;
-  e.provider = domain::Provider::sandbox;
-  e.channel = domain::Channel::sms;
-  e.status = domain::MessageStatus::delivered;
-  e.subject = "echo 1";
-  e.dedupe_key = early.dedupe_key;
-  set.entries.push_back(e);
-  REQUIRE(memory.write(set));
+  wait_in_journal(early);
   receive(echo("echo 1"));
   sched.run();
   CHECK(rows().deliveries.at(2).status == domain::MessageStatus::delivered);
@@ -290,6 +294,19 @@ TEST_CASE_FIXTURE(Stage, "conversation: statuses that came before their message 
   auto again = apply(early);
   sched.run();
   CHECK(again->text == "applied 0");
+}
+
+TEST_CASE_FIXTURE(Stage, "conversation: a status that waited finds its message settled by now") {
+  wait_in_journal(report(domain::MessageStatus::complained, "echo 1"));
+  memory.late_reads = true;
+  receive(echo("echo 1"));
+  sched.run();
+  apply(report(domain::MessageStatus::read, "echo 1"));
+  sched.run();
+  REQUIRE(rows().deliveries.at(2).status == domain::MessageStatus::read);
+  deliver_reads();
+  CHECK(rows().deliveries.at(2).status == domain::MessageStatus::complained);
+  CHECK(rows().journal.at(0).kind == domain::EventKind::webhook_kept);
 }
 
 TEST_CASE_FIXTURE(Stage, "conversation: it drains after what it has and looks up") {

@@ -213,3 +213,12 @@ TEST_CASE_FIXTURE(Stage, "delivery: after a drain nothing more leaves") {
   advance(1s);
   CHECK(story == "");
 }
+
+TEST_CASE_FIXTURE(Stage, "delivery: a calendar that jumps back holds nothing up") {
+  failures_to_come = 1;
+  due({item(1)});
+  sched.run();
+  clock.advance(-1h);
+  advance(30s);
+  CHECK(story == "no sending 1, sending 1, sandbox 1, sent 1");
+}

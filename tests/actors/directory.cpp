@@ -238,6 +238,30 @@ TEST_CASE_FIXTURE(Stage, "directory: a thread that has grown since it was read i
   CHECK(bodies() == "1 2 late");
 }
 
+TEST_CASE_FIXTURE(Stage, "directory: what a crash left with the writer is waited for") {
+  receive("1");
+  sched.run();
+  memory.holding = true;
+  receive("2");
+  sched.run();
+  receive("bounced");
+  sched.run_once();  // The directory has handed it over.
+  auto* conversation = dynamic_cast<caf::local_actor*>(sched.jobs.front());
+  REQUIRE(conversation != nullptr);
+  caf::anon_send_exit(caf::strong_actor_ptr{conversation->ctrl()}, caf::exit_reason::kill);
+  sched.run();
+  // The next incarnation may not build on what was before "2".
+  auto next = receive("3");
+  auto again = receive("2");
+  sched.run();
+  CHECK(texts({next, again}) == "waiting, waiting");
+  release();
+  CHECK(texts({next, again}) == "received, duplicate");
+  CHECK(bodies().substr(0, 5) == "1 2 3");
+  CHECK(rows().conversations.begin()->second.inbound_count ==
+        static_cast<std::int64_t>(rows().journal.size()));
+}
+
 TEST_CASE_FIXTURE(Stage, "directory: what waits for an address is bounded") {
   context.settings.parked_max = 3;
   memory.late_reads = true;

@@ -93,6 +93,11 @@ struct Memory {
         if (rows.addresses.contains({i.channel, i.address}))
           return fail(Errc::unavailable, "a concurrent change won; try again");
     if (!answer.duplicates.empty() || !answer.matched.empty()) return answer;
+    for (auto& c : set.conversations) {
+      auto known = rows.conversations.find(c.id);
+      if (c.seq != (known == rows.conversations.end() ? 0 : known->second.seq))
+        return fail(Errc::unavailable, "a conversation has changed meanwhile; try again");
+    }
 
     auto first = static_cast<Sequence>(rows.journal.size()) + 1;
     auto resolve = [&](Sequence s) { return domain::WriteSet::resolve(s, first); };

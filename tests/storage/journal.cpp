@@ -54,6 +54,16 @@ TEST_CASE_FIXTURE(World, "journal: a redelivered key is refused, and takes no nu
   CHECK(other.says("1", "x/1").commit().first_seq == 1);
 }
 
+TEST_CASE_FIXTURE(World, "journal: a redelivery is known, even if it could not be stored now") {
+  Person a(*this);
+  a.says("1", "x/1").commit();
+  a.says(std::string("a\0b", 3), "x/1");
+  auto done = commit({&a.set});
+  REQUIRE(done);
+  CHECK((*done)[0].duplicates == std::vector<std::string>{"x/1"});
+  CHECK((*done)[0].error.code == Errc::ok);
+}
+
 TEST_CASE_FIXTURE(World, "journal: two sets of a group with one key: the second goes again") {
   Person a(*this, "+15550100001");
   Person b(*this, "+15550100002");
@@ -321,7 +331,10 @@ TEST_CASE_FIXTURE(World, "journal: a commit in doubt is looked up, never assumed
     auto done = write(b.set);
     CHECK(proxy.has_cut());
     REQUIRE(done);
-    CHECK(done->front().first_seq == 2);
+    CHECK(done->back().first_seq == 2);
+    // Who listens hears of it.
+    REQUIRE(told.size() == 2);
+    CHECK(told.back().entry.body == "2");
   }
   SUBCASE("the first of its sets made no row") {
     domain::WriteSet nothing;
