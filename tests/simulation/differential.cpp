@@ -5,7 +5,7 @@
 #include "database.hpp"
 #include "messages/inbox.hpp"
 #include "storage/delivery.hpp"
-#include "tests/storage/proxy.hpp"
+#include "tests/support/proxy.hpp"
 #include "tests/storage/support.hpp"
 
 using namespace sara;
@@ -80,7 +80,7 @@ struct Writer {
 };
 
 struct Pair : storage::World {
-  storage::Proxy proxy{url};
+  test::Proxy proxy{url};
   storage::Connection through{proxy.url()};
   storage::GroupWriter real{through, lease()};
   Database model;
@@ -224,8 +224,8 @@ struct Pair : storage::World {
         fault = below(2) ? Fault::lost : Fault::doubt_confirmed;
     }
     if (fault != Fault::none)
-      proxy.cut(fault == Fault::lost ? storage::Proxy::Cut::before_commit
-                                     : storage::Proxy::Cut::after_commit);
+      proxy.cut(fault == Fault::lost ? test::Proxy::Cut::before_commit
+                                     : test::Proxy::Cut::after_commit);
     std::vector<JournalEvent> told, really_told;
     auto outcomes = model.commit(epoch, mine, now, &told, fault);
     auto really = real.commit(theirs, now, &really_told);
