@@ -25,7 +25,8 @@ class Cluster {
 
   /// Ends the postmaster by this signal: SIGKILL, SIGQUIT (immediate), SIGINT (fast).
   void end(int signal);
-  /// `pg_ctl restart -m immediate`; throws if that does not succeed.
+  /// `pg_ctl restart -m immediate`; throws if no other postmaster runs afterwards, be it pg_ctl's
+  /// or the server's own.
   void restart_immediately();
   /// Starts it again with the settings of its last start and more in its environment. The child
   /// is ours; what it prints goes into a file beside the cluster.
@@ -40,6 +41,7 @@ class Cluster {
   std::string url(const std::string& database = "madansara") const;
 
  private:
+  void find_postmaster();
   std::vector<std::string> as_owner(std::vector<std::string> command) const;
   std::string dir_;
   std::string socket_dir_;
