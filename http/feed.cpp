@@ -24,7 +24,6 @@ namespace {
 constexpr int replay_page = 500;
 constexpr auto tick_every = std::chrono::seconds(1);
 constexpr auto ticket_life = std::chrono::seconds(30);
-constexpr auto resync_patience = std::chrono::seconds(10);
 constexpr auto close_patience = std::chrono::seconds(5);
 constexpr std::size_t tickets_max = 10'000;
 
@@ -114,6 +113,7 @@ class FeedSession : public std::enable_shared_from_this<FeedSession> {
   void deliver(const std::shared_ptr<const FeedEvent>& event);
   void tick(steady_clock::time_point now);
   void close(websocket::close_code code, const char* reason);
+  void cut();
   void push_text(std::string text);
 
  private:
@@ -424,20 +424,19 @@ Task<void> FeedSession::catch_up(std::shared_ptr<FeedSession> me, std::uint64_t 
 }
 
 void FeedSession::tick(steady_clock::time_point now) {
-  boost::system::error_code ignored;
   if (closing_) {
     // A peer that neither reads nor answers the close would keep its socket for ever.
-    if (now - closing_since_ > close_patience) ws_.next_layer().close(ignored);
+    if (now - closing_since_ > close_patience) cut();
     return;
   }
   auto& limits = hub_.limits_;
   bool stalled = writing_ && now - write_began_ > limits.write_stall;
   bool silent = now - heard_ > limits.pong_timeout;
   if (stalled || silent) {
-    ws_.next_layer().close(ignored);
+    cut();
     return;
   }
-  if (resync_since_ != steady_clock::time_point{} && now - resync_since_ > resync_patience &&
+  if (resync_since_ != steady_clock::time_point{} && now - resync_since_ > limits.resync_patience &&
       !queue_.empty()) {
     close(websocket::close_code::try_again_later, "too slow");
     return;
@@ -453,6 +452,13 @@ void FeedSession::tick(steady_clock::time_point now) {
     marked_ = now;
     push_text("{\"type\":\"mark\",\"seq\":" + std::to_string(position_) + "}");
   }
+}
+
+/// Without a goodbye. What it will never read must not stay in the kernel's memory.
+void FeedSession::cut() {
+  boost::system::error_code ignored;
+  ws_.next_layer().set_option(asio::socket_base::linger(true, 0), ignored);
+  ws_.next_layer().close(ignored);
 }
 
 void FeedSession::close(websocket::close_code code, const char* reason) {

@@ -22,6 +22,7 @@ struct FeedLimits {
   std::chrono::milliseconds pong_timeout{60'000};
   std::chrono::milliseconds mark{10'000};
   std::chrono::milliseconds write_stall{20'000};
+  std::chrono::milliseconds resync_patience{10'000};  ///< for who was told to reload to read so far
   std::size_t queue_bytes_max = 256 << 10;
   std::size_t queue_events_max = 512;
   Sequence replay_events_max = 100'000;
