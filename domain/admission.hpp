@@ -62,7 +62,7 @@ class WaitEstimate {
 struct Places {
   std::size_t all = 4096;        ///< of all tenants
   std::size_t per_tenant = 512;  ///< of one, however alone it is
-  /// While several tenants are active: of all together. Beyond, only those below their share get in,
+  /// While several tenants are active: of all together. Beyond, who is below its share gets in,
   /// so that nobody's group commit is long because of somebody else.
   std::size_t shared = 64;
 };
