@@ -95,13 +95,13 @@ Round measure(std::vector<std::unique_ptr<Shop>>& shops, double peak, double sec
 int main() {
   const auto rounds = from_environment("SARA_BENCH_ROUNDS", 5);
   const auto seconds = static_cast<double>(from_environment("SARA_BENCH_SECONDS", 4));
+  const auto count = from_environment("SARA_BENCH_MESSAGES", 15'000);
   Server server;
   std::vector<std::unique_ptr<Shop>> shops;
   for (std::size_t i = 0; i < tenants; ++i)
     shops.push_back(std::make_unique<Shop>(server, "shop " + std::to_string(i)));
   // Everybody is known before the first round; then the peak that is shared.
-  for (auto& shop : shops) send_all(server.port(), peak_connections, shop->messages(500));
-  constexpr std::size_t count = 15'000;
+  for (auto& shop : shops) send_all(server.port(), peak_connections, shop->messages(count / 30));
   auto all = send_all(server.port(), peak_connections, shops[0]->messages(count));
   const double peak = static_cast<double>(count) / all.elapsed;
 

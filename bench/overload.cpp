@@ -138,7 +138,7 @@ int main() {
   const auto count = from_environment("SARA_BENCH_MESSAGES", 15'000);
   const auto flood = from_environment("SARA_BENCH_CONNECTIONS", 6'000);
   Bench b;
-  send_all(b.server.port(), peak_connections, b.messages(5'000));
+  send_all(b.server.port(), peak_connections, b.messages(count / 3));
   std::vector<Round> crowd, many;
   for (std::size_t i = 0; i < rounds; ++i) {
     crowd.push_back(
