@@ -64,7 +64,7 @@ struct Places {
   std::size_t per_tenant = 512;  ///< of one, however alone it is
   /// While several tenants are active: of all together. Beyond, who is below its share gets in,
   /// so that nobody's group commit is long because of somebody else.
-  std::size_t shared = 64;
+  std::size_t shared = 32;
 };
 struct UnderWay {
   std::size_t all = 0;

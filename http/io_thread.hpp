@@ -39,7 +39,7 @@ struct EdgeOptions {
   bool stranger_quota_on_loopback = false;
   Millis body_rate_grace{5'000};
   /// Of the whole server: each io thread has its part.
-  std::size_t in_flight_max = 4096, in_flight_per_tenant_max = 512, in_flight_shared_max = 64,
+  std::size_t in_flight_max = 4096, in_flight_per_tenant_max = 512, in_flight_shared_max = 32,
               reads_in_flight_max = 64;
   std::size_t io_threads = 1;
   Millis admission_wait{500}, loop_lag_max{1'000}, commit_deadline{1'000};

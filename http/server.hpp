@@ -34,7 +34,7 @@ struct Limits {
   std::function<void()> give_memory_back;  ///< what is free goes to the system; may be none
   std::size_t in_flight_max = 4096;             ///< requests admitted and not yet answered
   std::size_t in_flight_per_tenant_max = 512;
-  std::size_t in_flight_shared_max = 64;        ///< of all, while several tenants are active
+  std::size_t in_flight_shared_max = 32;        ///< of all, while several tenants are active
   std::size_t reads_in_flight_max = 64;
   std::chrono::milliseconds admission_wait{500};     ///< for a place; then: 503
   std::chrono::milliseconds commit_deadline{1'000};  ///< what cannot be done in it is refused

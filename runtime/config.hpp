@@ -45,7 +45,7 @@ struct LimitsConfig {
   std::size_t stranger_quota_on_loopback = 0;
   std::size_t webhooks_per_minute_max = 1'200'000;
   std::size_t in_flight_per_tenant_max = 512;
-  std::size_t in_flight_shared_max = 64;
+  std::size_t in_flight_shared_max = 32;
   std::size_t in_flight_max = 4096;
   std::size_t reads_in_flight_max = 64;
   Millis admission_wait_ms{500};
