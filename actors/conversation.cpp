@@ -5,8 +5,10 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <variant>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "messages/error.hpp"
 #include "messages/view.hpp"
@@ -140,10 +142,12 @@ struct Desk : std::enable_shared_from_this<Desk> {
         waiting.repeated = !key.empty() && stands_in_flight(key);
         waiting.entry = set->entries.size();
         if (!waiting.repeated) {
-          Thread before = working;
+          // What may be refused is undone then; an inbound message never is.
+          std::optional<Thread> before;
+          if (!std::holds_alternative<ReceiveInbound>(waiting.command)) before = working;
           auto decided = decide(waiting, now, *set);
           if (!decided) {
-            working = std::move(before);
+            if (before) working = std::move(*before);
             waiting.promise.deliver(to_caf(decided.error()));
             continue;
           }
@@ -179,6 +183,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
     }
     if (auto* m = std::get_if<SettleDelivery>(&waiting.command)) {
       waiting.status = working.settle(m->outcome, now, set);
+      fault::point("conversation.settling");
       return {};
     }
     if (auto* m = std::get_if<SendReply>(&waiting.command)) return reply(waiting, *m, now, set);
@@ -323,6 +328,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
     }
     in_flight.clear();
     committed = std::move(working);
+    fault::point("conversation.answered");
     tell_delivery(set, first);
     for (auto& delivery : set.deliveries)
       if (!delivery.provider_message_id.empty()) apply_unmatched(delivery);
@@ -433,6 +439,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   void maybe_quit() {
     if (!draining || ended || committing || !queue.empty() || !reading.empty()) return;
     ended = true;
+    fault::point("conversation.unload");
     self->quit(caf::exit_reason::normal);
   }
 

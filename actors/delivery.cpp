@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "base/metric.hpp"
 #include "base/random.hpp"
@@ -74,7 +75,10 @@ struct Worker : std::enable_shared_from_this<Worker> {
     Delivery outcome = item.delivery;
     outcome.status = MessageStatus::sending;
     ++outcome.attempt;
-    settle(std::move(item), outcome, [](Worker& w, DueItem i) { w.send(std::move(i)); });
+    settle(std::move(item), outcome, [](Worker& w, DueItem i) {
+      fault::point("delivery.intended");
+      w.send(std::move(i));
+    });
   }
 
   /// Commits a state by the conversation that owns it, then goes on with `next`.
@@ -116,6 +120,7 @@ struct Worker : std::enable_shared_from_this<Worker> {
       finish(item);
       return;
     }
+    fault::point("delivery.accepted");
     Delivery outcome = item.delivery;
     if (answer.error.empty()) {
       outcome.status = MessageStatus::sent;
@@ -126,7 +131,10 @@ struct Worker : std::enable_shared_from_this<Worker> {
       outcome.error_code = "provider_refused";
       outcome.error_detail = answer.error;
     }
-    settle(std::move(item), outcome, [](Worker& w, DueItem i) { w.finish(i); });
+    settle(std::move(item), outcome, [](Worker& w, DueItem i) {
+      fault::point("delivery.settled");
+      w.finish(i);
+    });
   }
 
   void finish(const DueItem& item) {

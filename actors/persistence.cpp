@@ -2,6 +2,7 @@
 // sends to itself stands behind all that waits at that moment, so no timer is needed.
 #include "actors/persistence.hpp"
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "base/metric.hpp"
 #include "domain/fair_queue.hpp"
@@ -15,6 +16,7 @@ using namespace messages;
 namespace {
 
 constexpr std::size_t entries_in_turn = 16;  ///< that one tenant may add before the next one does
+constexpr auto tidy_after = std::chrono::seconds(1);
 
 struct Waiting {
   domain::WriteSetPtr set;
@@ -33,6 +35,7 @@ struct Writer {
   std::vector<domain::WriteSetPtr> batch;
   std::vector<caf::typed_response_promise<Committed>> waiting;
   bool flush_queued = false;
+  bool tidy_queued = false;
   bool watched = false;
   bool fenced = false;
   metric::Histogram group_size = metric::histogram(
@@ -80,11 +83,13 @@ struct Writer {
       return;
     }
     // Store, then tell.
+    fault::point("persistence.committed");
     if (!events.empty()) {
       auto shared = std::make_shared<std::vector<std::shared_ptr<const domain::JournalEvent>>>();
       for (auto& event : events)
         shared->push_back(std::make_shared<domain::JournalEvent>(std::move(event)));
       self->send(options.inbox, CommittedEvents{std::move(shared)});
+      fault::point("persistence.told");
     }
     for (std::size_t i = 0; i < sets.size(); ++i) {
       auto& outcome = (*outcomes)[i];
@@ -98,7 +103,21 @@ struct Writer {
                                       std::move(outcome.matched)});
       }
     }
+    fault::point("persistence.answered");
     if (!batch.empty()) queue_flush(self);
+    queue_tidy(self);
+  }
+
+  /// The inbox's order is written behind; what no further commit takes along is done here.
+  void queue_tidy(persistence_actor::pointer self) {
+    if (tidy_queued) return;
+    tidy_queued = true;
+    self->delayed_send(self, tidy_after, caf::tick_atom_v);
+  }
+
+  void tidy(persistence_actor::pointer self) {
+    tidy_queued = false;
+    if (!fenced && group.tidy(options.clock->now())) queue_tidy(self);
   }
 
   void give_way() {
@@ -178,6 +197,7 @@ persistence_actor::behavior_type persistence(persistence_actor::pointer self,
         writer->flush_queued = false;
         writer->commit(self);
       },
+      [self, writer](caf::tick_atom) { writer->tidy(self); },
   };
 }
 

@@ -85,11 +85,34 @@ caf::result<TenantPtr> tenant(storage::Connection& db, const storage::Vault& vau
   return share_or_null<TenantPtr>(storage::get_tenant(db, vault, id));
 }
 
+caf::result<DuePagePtr> due(storage::Connection& db, const storage::Vault& vault,
+                            TenantRegistry& registry, const ListDue& q) {
+  auto page = std::make_shared<DuePage>();
+  auto due = storage::list_due(db, {q.after, q.after_seq}, q.tenants, q.reported);
+  if (!due) return to_caf(due.error());
+  page->last_tenant = due->last.first;
+  page->last_seq = due->last.second;
+  page->more = due->more;
+  std::vector<TenantId> tenants;
+  for (auto& d : due->items) {
+    if (tenants.empty() || tenants.back() != d.tenant_id) tenants.push_back(d.tenant_id);
+    page->items.push_back({d.tenant_id, std::move(d.delivery), std::move(d.subject),
+                           std::move(d.body)});
+  }
+  if (!q.reported) return DuePagePtr{std::move(page)};
+  auto snapshots = storage::get_tenants(db, vault, tenants);
+  if (!snapshots) return to_caf(snapshots.error());
+  for (auto& snapshot : *snapshots)
+    registry.publish(std::make_shared<domain::TenantSnapshot>(std::move(snapshot)));
+  return DuePagePtr{std::move(page)};
+}
+
 }  // namespace
 
-query_actor::behavior_type query(query_actor::pointer, std::string url,
-                                 std::shared_ptr<const storage::Vault> vault, const Clock* clock) {
-  auto db = std::make_shared<storage::Connection>(std::move(url));
+query_actor::behavior_type query(query_actor::pointer, std::shared_ptr<storage::Connection> db,
+                                 std::shared_ptr<const storage::Vault> vault,
+                                 const Context* context) {
+  auto* clock = context->clock;
   return {
       [db](const FindThreads& q) {
         std::vector<storage::Address> addresses;
@@ -151,18 +174,7 @@ query_actor::behavior_type query(query_actor::pointer, std::string url,
       [db](const GetContact& q) {
         return page_of(storage::get_contact(*db, q.tenant_id, q.contact_id), 1);
       },
-      [db](const ListDue& q) -> caf::result<DuePagePtr> {
-        auto page = std::make_shared<DuePage>();
-        auto due = storage::list_due(*db, {q.after, q.after_seq}, q.tenants, q.reported);
-        if (!due) return to_caf(due.error());
-        page->last_tenant = due->last.first;
-        page->last_seq = due->last.second;
-        page->more = due->more;
-        for (auto& d : due->items)
-          page->items.push_back({d.tenant_id, std::move(d.delivery), std::move(d.subject),
-                                 std::move(d.body)});
-        return DuePagePtr{std::move(page)};
-      },
+      [db, vault, context](const ListDue& q) { return due(*db, *vault, *context->tenants, q); },
       [db](const Ping&) {
         auto done = db->transact({}, true, "", [](const pqxx::result&) {});
         return Pong{done.has_value()};

@@ -2,15 +2,17 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "actors/context.hpp"
 #include "storage/registry.hpp"
 
 namespace sara::actors {
 
-messages::query_actor::behavior_type query(messages::query_actor::pointer self, std::string url,
+/// db: its own from now on. At a process's first look for due messages (ListDue with `reported`)
+/// it publishes their tenants, a page of them with three statements.
+messages::query_actor::behavior_type query(messages::query_actor::pointer self,
+                                           std::shared_ptr<storage::Connection> db,
                                            std::shared_ptr<const storage::Vault> vault,
-                                           const Clock* clock);
+                                           const Context* context);
 
 }  // namespace sara::actors

@@ -4,6 +4,7 @@
 
 #include "actors/delivery.hpp"
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
@@ -62,6 +63,7 @@ struct Provider : std::enable_shared_from_this<Provider> {
     if (account == nullptr) return {"", "the sandbox integration is gone"};
     if (auto doc = json::parse(account->settings))
       if (auto rate = doc->root()["failure_rate"].number()) c.fails = random_fraction() < *rate;
+    fault::point("sandbox.accepted");
     schedule(c, latency_of(*account));
     return {c.provider_message_id, ""};
   }
@@ -134,6 +136,7 @@ struct Provider : std::enable_shared_from_this<Provider> {
 
   void posted(Callback c, int status, Millis latency) {
     if (status / 100 == 2) {
+      fault::point("sandbox.reported");
       bool last = c.stage + 1 == stage_count || (c.fails && c.stage > 0);
       if (last) return;
       ++c.stage;

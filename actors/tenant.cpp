@@ -247,6 +247,10 @@ void route(const JobPtr& job, std::shared_ptr<ReportStatuses> batch) {
     if (auto id = MessageId::parse(receipt.reference))
       query.message_seqs.push_back(sequence_of(*id));
   }
+  // A batch tells several things of one message.
+  auto& ids = query.provider_message_ids;
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   if (query.provider_message_ids.empty() && query.message_seqs.empty()) {
     route_found(job, batch, {});
     return;

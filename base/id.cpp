@@ -37,16 +37,24 @@ constexpr std::array<signed char, 256> hex_values = [] {
   return t;
 }();
 
+constexpr auto hex_pairs = [] {
+  constexpr char digits[] = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> t{};
+  for (std::size_t i = 0; i < 256; ++i) t[i] = {digits[i >> 4], digits[i & 15]};
+  return t;
+}();
+
 }  // namespace
 
 void append_to(std::string& out, const Uuid& id) {
-  constexpr char digits[] = "0123456789abcdef";
   std::array<char, 36> text;
-  std::size_t at = 0;
-  for (int nibble = 0; nibble < 32; ++nibble) {
-    if (nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20) text[at++] = '-';
-    const std::uint64_t half = nibble < 16 ? id.hi : id.lo;
-    text[at++] = digits[(half >> (60 - 4 * (nibble & 15))) & 15];
+  char* to = text.data();
+  for (int byte = 0; byte < 16; ++byte) {
+    if (byte == 4 || byte == 6 || byte == 8 || byte == 10) *to++ = '-';
+    const std::uint64_t half = byte < 8 ? id.hi : id.lo;
+    const auto& pair = hex_pairs[(half >> (56 - 8 * (byte & 7))) & 0xFF];
+    *to++ = pair[0];
+    *to++ = pair[1];
   }
   out.append(text.data(), text.size());
 }

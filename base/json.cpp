@@ -22,6 +22,8 @@ namespace rj = rapidjson;
 using Value = rj::GenericValue<rj::UTF8<>, rj::MemoryPoolAllocator<>>;
 using Dom = rj::GenericDocument<rj::UTF8<>, rj::MemoryPoolAllocator<>>;
 
+constexpr std::size_t npos = std::string_view::npos;
+
 const Value* value_of(const void* p) {
   return static_cast<const Value*>(p);
 }
@@ -29,21 +31,21 @@ const Value* value_of(const void* p) {
 /// Forwards every event to the DOM and stops the parse at the first broken rule.
 class Gate {
  public:
-  Gate(Dom& dom, rj::InsituStringStream& in, const char* begin, const Limits& limits,
-       bool has_escapes)
-      : dom_(dom), in_(in), begin_(begin), limits_(limits), has_escapes_(has_escapes) {}
+  Gate(Dom& dom, const Limits& limits, bool has_escapes)
+      : dom_(dom), limits_(limits), has_escapes_(has_escapes) {}
 
   Errc why() const { return why_; }
   const char* detail() const { return detail_; }
 
   bool Null() { return element() && dom_.Null(); }
   bool Bool(bool b) { return element() && dom_.Bool(b); }
-  bool Int(int i) { return element() && dom_.Int(i); }
-  bool Uint(unsigned i) { return element() && dom_.Uint(i); }
-  bool Int64(std::int64_t i) { return element() && dom_.Int64(i); }
-  bool Uint64(std::uint64_t i) { return element() && dom_.Uint64(i); }
-  bool Double(double d) { return element() && short_number() && dom_.Double(d); }
-  bool RawNumber(const char* s, rj::SizeType n, bool copy) { return dom_.RawNumber(s, n, copy); }
+  bool RawNumber(const char* s, rj::SizeType n, bool) { return element() && number({s, n}); }
+  // All numbers come raw; the reader wants these to exist.
+  bool Int(int) { return false; }
+  bool Uint(unsigned) { return false; }
+  bool Int64(std::int64_t) { return false; }
+  bool Uint64(std::uint64_t) { return false; }
+  bool Double(double) { return false; }
   bool String(const char* s, rj::SizeType n, bool copy) {
     return element() && clean(s, n) && dom_.String(s, n, copy);
   }
@@ -94,18 +96,24 @@ class Gate {
   /// A value inside an array counts; a member was counted with its key.
   bool element() { return frames_.empty() || frames_.back().object || count(); }
 
-  /// Integers are short by themselves, so only a double can be too long. The reader works on a copy
-  /// of the stream, so ours may stand at the number's begin or at its end: both sides are counted.
-  bool short_number() {
+  /// RapidJSON has checked the form; its own conversion makes 0e300 a number that is not 0.
+  bool number(std::string_view text) {
     constexpr std::size_t characters_max = 64;
-    const auto part = [](char c) { return c != '\0' && std::strchr("0123456789+-.eE", c); };
-    const char* const here = begin_ + in_.Tell();
-    const char* left = here;
-    const char* right = here;
-    while (left != begin_ && part(left[-1])) --left;
-    while (part(*right)) ++right;
-    return static_cast<std::size_t>(right - left) <= characters_max ||
-           stop(Errc::malformed, "a number is too long");
+    if (text.size() > characters_max) return stop(Errc::malformed, "a number is too long");
+    const char* const end = text.data() + text.size();
+    if (text.find_first_of(".eE") == npos) {
+      std::int64_t integer = 0;
+      if (std::from_chars(text.data(), end, integer).ec == std::errc{}) return dom_.Int64(integer);
+      std::uint64_t large = 0;
+      if (std::from_chars(text.data(), end, large).ec == std::errc{}) return dom_.Uint64(large);
+    }
+    double value = 0;
+    if (std::from_chars(text.data(), end, value).ec == std::errc{}) return dom_.Double(value);
+    // Out of range: so short a number is too close to 0 only by its exponent.
+    if (const auto exponent = text.find_first_of("eE");
+        exponent == npos || text[exponent + 1] != '-')
+      return stop(Errc::malformed, "a number is too large");
+    return dom_.Double(0);
   }
 
   bool clean(const char* s, std::size_t n) {
@@ -135,8 +143,6 @@ class Gate {
   }
 
   Dom& dom_;
-  rj::InsituStringStream& in_;
-  const char* begin_;
   const Limits& limits_;
   bool has_escapes_;
   std::vector<Frame> frames_;
@@ -187,7 +193,6 @@ void mend_surrogates(char* text, std::size_t size) {
 }
 
 // The scanner of raw texts. It trusts nothing: at any surprise it returns npos.
-constexpr std::size_t npos = std::string_view::npos;
 
 std::size_t skip_space(std::string_view s, std::size_t i) {
   while (i < s.size() && (s[i] == ' ' || s[i] == '\t' || s[i] == '\n' || s[i] == '\r')) ++i;
@@ -452,11 +457,11 @@ Result<Document> parse(std::string_view text, const Limits& limits) {
   out.impl_ = std::make_unique<Document::Impl>(std::move(copy), chunk);
   char* const begin = out.impl_->text.get();
   rj::InsituStringStream in(begin);
-  Gate gate(out.impl_->dom, in, begin, limits, has_escapes);
+  Gate gate(out.impl_->dom, limits, has_escapes);
   rj::GenericReader<rj::UTF8<>, rj::UTF8<>> reader;
   rj::ParseResult parsed;
   const auto generate = [&](Dom&) {
-    constexpr unsigned flags = rj::kParseInsituFlag | rj::kParseFullPrecisionFlag;
+    constexpr unsigned flags = rj::kParseInsituFlag | rj::kParseNumbersAsStringsFlag;
     parsed = reader.Parse<flags>(in, gate);
     return !parsed.IsError();
   };
@@ -574,6 +579,7 @@ Writer& Writer::integer(std::int64_t value) {
 }
 Writer& Writer::number(double value) {
   if (!std::isfinite(value)) return null();  // JSON has no word for it.
+  if (value == 0) return integer(0);         // "-0" is an integer to some readers, ours among them.
   before_value();
   std::array<char, 32> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;

@@ -142,22 +142,24 @@ std::string_view trimmed(std::string_view s) {
   return s;
 }
 
-/// Appends the decoded text. False: a percent sign without two hex digits.
-bool decode_into(std::string& out, std::string_view s, bool plus_is_space) {
-  out.reserve(out.size() + s.size());
-  for (std::size_t i = 0; i < s.size(); ++i) {
-    if (s[i] == '%') {
-      if (i + 2 >= s.size()) return false;
-      const int high = hex_value(s[i + 1]);
-      const int low = hex_value(s[i + 2]);
-      if (high < 0 || low < 0) return false;
-      out += static_cast<char>(high << 4 | low);
-      i += 2;
+/// Writes the decoded text, which is never longer, to `to`. Returns its end, or null for a percent
+/// sign without two hex digits.
+char* decode_to(char* to, std::string_view s, bool plus_is_space) {
+  const char* at = s.data();
+  const char* const end = at + s.size();
+  for (; at != end; ++at) {
+    if (*at == '%') {
+      if (end - at < 3) return nullptr;
+      const int high = hex_value(at[1]);
+      const int low = hex_value(at[2]);
+      if (high < 0 || low < 0) return nullptr;
+      *to++ = static_cast<char>(high << 4 | low);
+      at += 2;
     } else {
-      out += plus_is_space && s[i] == '+' ? ' ' : s[i];
+      *to++ = plus_is_space && *at == '+' ? ' ' : *at;
     }
   }
-  return true;
+  return to;
 }
 
 }  // namespace
@@ -229,29 +231,54 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return true;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view body) {
-  std::vector<std::pair<std::string, std::string>> out;
-  out.reserve(24);
+Result<Form> read_form(std::string_view body) {
+  const auto bad_percent_sign = [] {
+    return fail(Errc::malformed, "a percent sign without two hex digits");
+  };
+  Form form;
+  form.bytes.resize(body.size() + 1);
+  form.fields.reserve(32);
+  char* to = form.bytes.data();
   while (!body.empty()) {
     const std::size_t end = body.find('&');
     const auto piece = body.substr(0, end);
     body.remove_prefix(end == std::string_view::npos ? body.size() : end + 1);
     if (piece.empty()) continue;
-    const std::size_t sign = piece.find('=');
-    const auto name = piece.substr(0, sign);
-    const auto value = sign == std::string_view::npos ? std::string_view{} : piece.substr(sign + 1);
-    auto& [to_name, to_value] = out.emplace_back();
-    if (!decode_into(to_name, name, true) || !decode_into(to_value, value, true))
-      return fail(Errc::malformed, "a percent sign without two hex digits");
-    if (!valid_utf8(to_name) || !valid_utf8(to_value)) return fail(Errc::malformed, "not UTF-8");
+    const std::size_t sign = std::min(piece.find('='), piece.size());
+    char* const name = to;
+    char* const name_end = decode_to(name, piece.substr(0, sign), true);
+    if (name_end == nullptr) return bad_percent_sign();
+    // The separators stay, so that no sequence of UTF-8 can reach from one field into the next.
+    char* value = name_end;
+    if (sign < piece.size()) *value++ = '=';
+    char* const value_end =
+        decode_to(value, piece.substr(std::min(sign + 1, piece.size())), true);
+    if (value_end == nullptr) return bad_percent_sign();
+    *value_end = '&';
+    to = value_end + 1;
+    form.fields.emplace_back(
+        std::string_view(name, static_cast<std::size_t>(name_end - name)),
+        std::string_view(value, static_cast<std::size_t>(value_end - value)));
   }
+  if (!valid_utf8({form.bytes.data(), static_cast<std::size_t>(to - form.bytes.data())}))
+    return fail(Errc::malformed, "not UTF-8");
+  return form;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view body) {
+  const auto form = read_form(body);
+  if (!form) return fail(form.error());
+  std::vector<std::pair<std::string, std::string>> out;
+  out.reserve(form->fields.size());
+  for (const auto& [name, value] : form->fields) out.emplace_back(name, value);
   return out;
 }
 
 Result<std::string> percent_decode(std::string_view s, bool plus_is_space) {
-  std::string out;
-  if (!decode_into(out, s, plus_is_space))
-    return fail(Errc::malformed, "a percent sign without two hex digits");
+  std::string out(s.size(), '\0');
+  const char* const end = decode_to(out.data(), s, plus_is_space);
+  if (end == nullptr) return fail(Errc::malformed, "a percent sign without two hex digits");
+  out.resize(static_cast<std::size_t>(end - out.data()));
   return out;
 }
 
@@ -275,23 +302,22 @@ std::string percent_encode(std::string_view s) {
 
 std::string preview(std::string_view body) {
   constexpr std::size_t bytes_max = 160;
-  std::string out;
-  out.reserve(std::min(body.size(), bytes_max + 4));
+  std::array<char, bytes_max + 4> room;
+  std::size_t size = 0;
   bool gap = false;
   for (const char c : body) {
-    const auto byte = static_cast<unsigned char>(c);
     if (is_space(c)) {
-      gap = !out.empty();
+      gap = size > 0;
       continue;
     }
+    const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7F) continue;
-    if (gap) out += ' ';
+    if (gap) room[size++] = ' ';
     gap = false;
-    out += c;
-    if (out.size() > bytes_max) break;
+    room[size++] = c;
+    if (size > bytes_max) break;
   }
-  out.resize(cut(out, bytes_max).size());
-  return out;
+  return std::string(cut({room.data(), size}, bytes_max));
 }
 
 }  // namespace sara::text

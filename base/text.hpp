@@ -23,7 +23,14 @@ std::string_view trim(std::string_view s);
 std::string lower_ascii(std::string_view s);
 bool equal_ignoring_case(std::string_view a, std::string_view b);
 
-/// application/x-www-form-urlencoded, in order. errors: malformed - a bad percent sign, not UTF-8
+/// A decoded form: all of its text in one block, and views into it, in the form's order.
+struct Form {
+  std::vector<char> bytes;
+  std::vector<std::pair<std::string_view, std::string_view>> fields;
+};
+/// application/x-www-form-urlencoded. errors: malformed - a bad percent sign, not UTF-8
+Result<Form> read_form(std::string_view body);
+/// The same, each name and value on its own.
 Result<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view body);
 /// Percent-decodes; `plus_is_space` for forms and queries. errors: malformed
 Result<std::string> percent_decode(std::string_view s, bool plus_is_space);

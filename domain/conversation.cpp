@@ -78,8 +78,8 @@ void Thread::announce_contact(WriteSet& out) const {
   out.new_identities = contact->identities;
 }
 
-void Thread::add_message(const JournalEntry& entry, WriteSet& out) {
-  out.entries.push_back(entry);
+void Thread::add_message(JournalEntry&& entry, WriteSet& out) {
+  out.entries.push_back(std::move(entry));
   auto& added = out.entries.back();
   added.conversation_id = conversation.id;
   auto& last = conversation.last_message;
@@ -144,7 +144,7 @@ void Thread::receive(const Inbound& in, IntegrationId integration, const std::st
     conversation.resolved_at = {};
     ++conversation.unread;
     ++conversation.inbound_count;
-    add_message(entry, out);
+    add_message(std::move(entry), out);
     return;
   }
 
@@ -166,7 +166,7 @@ void Thread::receive(const Inbound& in, IntegrationId integration, const std::st
   entry.direction = Direction::outbound;
   entry.status = delivery.status;
   ++conversation.outbound_count;
-  add_message(entry, out);
+  add_message(std::move(entry), out);
   delivery.message_seq = conversation.last_message.seq;
   if (!settled(delivery.status)) add_outstanding(delivery);
   out.put(delivery);
@@ -230,7 +230,7 @@ Result<void> Thread::reply(const ReplyRequest& request, const RouteChooser& rout
     entry.error_detail = delivery.error_detail;
   }
   ++conversation.outbound_count;
-  add_message(entry, out);
+  add_message(std::move(entry), out);
   delivery.message_seq = conversation.last_message.seq;
   add_outstanding(delivery);
   out.put(delivery);

@@ -150,7 +150,7 @@ class Thread {
  private:
   void ensure_conversation(TimePoint now, const ThreadPolicy& policy);
   void announce_contact(WriteSet& out) const;
-  void add_message(const JournalEntry& entry, WriteSet& out);
+  void add_message(JournalEntry&& entry, WriteSet& out);
   /// Room is made by the oldest that is delivered already: what is later said of it is applied to
   /// the database's row. A message that still has to leave must be found here.
   void add_outstanding(const Delivery& delivery);

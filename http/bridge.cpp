@@ -7,11 +7,18 @@ namespace sara::http {
 namespace {
 
 constexpr auto sweep_every = std::chrono::milliseconds(50);
+constexpr std::size_t late_max = 256;  ///< of one actor
+/// An actor that crashed never answers: what it owes is written off some day.
+constexpr auto late_kept = std::chrono::minutes(5);
 
 }  // namespace
 
 Bridge::Bridge(caf::actor_system& system, boost::asio::io_context& io)
-    : io_(io), sweep_(io), self_(system.spawn<caf::actor_companion, caf::hidden>()) {
+    : io_(io),
+      sweep_(io),
+      self_(system.spawn<caf::actor_companion, caf::hidden>()),
+      late_count_(metric::gauge("madansara_bridge_late",
+                                "questions that were given up and have no answer yet")) {
   companion()->on_enqueue([this](caf::mailbox_element_ptr e) { push(std::move(e)); });
   arm_sweep();
 }
@@ -51,8 +58,12 @@ void Bridge::drain() {
       if (on_message && !stopped_) on_message(content);
       continue;
     }
-    auto there = operations_.find(element.mid.request_id().integer_value());
-    if (there == operations_.end()) continue;
+    auto id = element.mid.request_id().integer_value();
+    auto there = operations_.find(id);
+    if (there == operations_.end()) {
+      if (auto late = late_.find(id); late != late_.end()) forget(late);
+      continue;
+    }
     auto operation = std::move(there->second);
     operations_.erase(there);
     if (content.match_elements<caf::error>())
@@ -62,11 +73,31 @@ void Bridge::drain() {
   }
 }
 
+bool Bridge::is_silent(const caf::abstract_actor* actor) const {
+  auto there = late_of_.find(actor);
+  return there != late_of_.end() && there->second >= late_max;
+}
+
+void Bridge::forget(std::unordered_map<std::uint64_t, Late>::iterator late) {
+  if (--late_of_[late->second.asked] == 0) late_of_.erase(late->second.asked);
+  late_.erase(late);
+  late_count_.add(-1);
+}
+
 void Bridge::fail_overdue(bool all) {
   auto now = std::chrono::steady_clock::now();
+  for (auto i = late_.begin(); i != late_.end();) {
+    auto late = i++;
+    if (all || now - late->second.since > late_kept) forget(late);
+  }
   std::vector<std::unique_ptr<Operation>> overdue;
   for (auto i = operations_.begin(); i != operations_.end();) {
     if (all || i->second->deadline <= now) {
+      if (!all) {
+        late_.emplace(i->first, Late{i->second->asked, now});
+        ++late_of_[i->second->asked];
+        late_count_.add(1);
+      }
       overdue.push_back(std::move(i->second));
       i = operations_.erase(i);
     } else {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "base/metric.hpp"
 #include "base/result.hpp"
 #include "messages/error.hpp"
 
@@ -25,7 +26,9 @@ class Bridge {
   Bridge& operator=(const Bridge&) = delete;
 
   /// Asks an actor and waits for its answer at most `timeout`; a forgotten request answers
-  /// Errc::unavailable by itself.
+  /// Errc::unavailable by itself. Whom too many questions wait for that were given up already is
+  /// asked no more (Errc::unavailable at once), or its queue would grow for as long as the database
+  /// is silent.
   template <class Handle, class Message>
   auto ask(const Handle& dest, std::chrono::steady_clock::duration timeout, Message message) {
     using Reply = caf::response_type_unbox<typename Handle::signatures,
@@ -35,6 +38,13 @@ class Bridge {
     return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Result<R>)>(
         [this, timeout](auto handler, Handle to, Message m) {
           using H = decltype(handler);
+          auto* address = caf::actor_cast<caf::abstract_actor*>(to);
+          if (is_silent(address)) {
+            boost::asio::post(io_, [h = std::move(handler)]() mutable {
+              std::move(h)(Result<R>(fail(Errc::unavailable, "there was no answer for a while")));
+            });
+            return;
+          }
           struct Waiting final : Operation {
             explicit Waiting(H&& h) : handler(std::move(h)) {}
             void complete(caf::error error, caf::type_erased_tuple* content) override {
@@ -50,9 +60,10 @@ class Bridge {
           };
           auto operation = std::make_unique<Waiting>(std::move(handler));
           operation->deadline = std::chrono::steady_clock::now() + timeout;
+          operation->asked = address;
           auto id = ++last_id_;
           operations_.emplace(id, std::move(operation));
-          caf::actor_cast<caf::abstract_actor*>(to)->enqueue(
+          address->enqueue(
               caf::make_mailbox_element(caf::actor_cast<caf::strong_actor_ptr>(self_),
                                         caf::message_id{id}.with_normal_priority(), {},
                                         std::move(m)),
@@ -73,6 +84,12 @@ class Bridge {
     virtual ~Operation() = default;
     virtual void complete(caf::error error, caf::type_erased_tuple* content) = 0;
     std::chrono::steady_clock::time_point deadline;
+    const caf::abstract_actor* asked = nullptr;
+  };
+  /// A question that was given up; its answer may still come.
+  struct Late {
+    const caf::abstract_actor* asked;
+    std::chrono::steady_clock::time_point since;
   };
   struct Node {
     caf::mailbox_element_ptr element;
@@ -82,6 +99,8 @@ class Bridge {
   void drain();
   void arm_sweep();
   void fail_overdue(bool all);
+  bool is_silent(const caf::abstract_actor* actor) const;
+  void forget(std::unordered_map<std::uint64_t, Late>::iterator late);
   caf::actor_companion* companion();
 
   boost::asio::io_context& io_;
@@ -89,6 +108,9 @@ class Bridge {
   caf::actor self_;
   std::uint64_t last_id_ = 0;
   std::unordered_map<std::uint64_t, std::unique_ptr<Operation>> operations_;
+  std::unordered_map<std::uint64_t, Late> late_;
+  std::unordered_map<const caf::abstract_actor*, std::size_t> late_of_;
+  metric::Gauge late_count_;
   std::atomic<Node*> head_{nullptr};
   bool stopped_ = false;
 };

@@ -1,14 +1,13 @@
-// WebSocket sessions of the live feed.
+// The hub: the entrance of the live feed, its tenants' events, and its turns.
 #include "http/feed.hpp"
 
+#include <algorithm>
 #include <boost/beast.hpp>
 
 #include "base/log.hpp"
-#include "base/metric.hpp"
 #include "base/random.hpp"
 #include "http/admission.hpp"
 #include "http/answer.hpp"
-#include "messages/view.hpp"
 
 namespace sara::http {
 
@@ -21,461 +20,36 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr int replay_page = 500;
-constexpr auto tick_every = std::chrono::seconds(1);
+/// Each tick serves every tenth socket, so that thousands do not stop the thread at once.
+constexpr auto tick_every = std::chrono::milliseconds(100);
+constexpr unsigned ticks_per_round = 10;
 constexpr auto ticket_life = std::chrono::seconds(30);
-constexpr auto close_patience = std::chrono::seconds(5);
 constexpr std::size_t tickets_max = 10'000;
-
-metric::Gauge& open_sockets() {
-  static auto gauge = metric::gauge("madansara_live_sockets", "open WebSockets of the live feed");
-  return gauge;
-}
-
-std::string as_json(std::string_view text) {
-  std::string out;
-  json::Writer(out).string(text);
-  return out;
-}
+constexpr std::size_t input_bytes = 64 << 10;
+/// What one turn brings to each socket at most, and to how many before others have the thread.
+constexpr std::size_t turn_bytes_max = 128 << 10;
+constexpr std::size_t sockets_at_once = 64;
 
 }  // namespace
 
-bool wants(const InboxFilter& filter, const FeedEvent& event) {
-  if (filter.empty()) return true;
-  if (!event.about_conversation) return false;
-  if (!passes(filter, event.before) && !passes(filter, event.after)) return false;
-  return filter.text.empty() ||
-         (event.contact && mentions(filter.text, *event.contact, event.preview));
+FeedLog* FeedTopic::join_log(const InboxFilter& filter, std::size_t& held) {
+  auto there = std::find_if(logs.begin(), logs.end(),
+                            [&](auto& log) { return log->filter == filter; });
+  if (there == logs.end()) there = logs.insert(there, std::make_unique<FeedLog>(filter, held));
+  ++(*there)->readers;
+  return there->get();
 }
 
-Result<FeedCommand> parse_feed_command(std::string_view text, std::string_view me) {
-  auto doc = json::parse(text);
-  if (!doc) return fail(doc.error());
-  auto root = doc->root();
-  auto type = root["type"].string_or("");
-  FeedCommand command;
-  if (type == "ping") {
-    command.type = FeedCommand::Type::ping;
-    if (auto known = only_members(root, "", {"type"}); !known) return fail(known.error());
-    return command;
-  }
-  if (type == "typing" || type == "viewing") {
-    command.type = type == "typing" ? FeedCommand::Type::typing : FeedCommand::Type::viewing;
-    if (auto known = only_members(root, "", {"type", "conversation_id"}); !known)
-      return fail(known.error());
-    command.conversation_id = root["conversation_id"].string_or("");
-    if (!ConversationId::parse(command.conversation_id))
-      return fail(invalid("/conversation_id", "is not an id"));
-    return command;
-  }
-  if (type != "subscribe")
-    return fail(invalid("/type", "must be subscribe, typing, viewing or ping"));
-  command.type = FeedCommand::Type::subscribe;
-  if (auto known = only_members(root, "", {"type", "filter", "after"}); !known)
-    return fail(known.error());
-  if (auto after = root["after"]; after.exists() && !after.is_null()) {
-    command.after = after.integer();
-    if (!command.after || *command.after < 0)
-      return fail(invalid("/after", "must be a sequence number"));
-  }
-  auto filter = root["filter"];
-  if (filter.exists() && !filter.is_null() && !filter.is_object())
-    return fail(invalid("/filter", "must be an object"));
-  for (auto& [name, value] : filter.members()) {
-    if (value.is_null()) continue;
-    std::string as_text = value.string()    ? std::string(*value.string())
-                          : value.boolean() ? (*value.boolean() ? "true" : "false")
-                                            : std::string();
-    if (as_text.empty()) return fail(invalid("/filter/" + std::string(name), "must be a string"));
-    if (auto set = set_filter(command.filter, name, as_text, me); !set)
-      return fail(invalid("/filter/" + std::string(name), set.error().fields.empty()
-                                                              ? set.error().detail
-                                                              : set.error().fields[0].detail));
-  }
-  return command;
-}
-
-/// One socket. Everything runs on the hub's io thread; the coroutines that use it hold it.
-class FeedSession : public std::enable_shared_from_this<FeedSession> {
- public:
-  FeedSession(FeedHub& hub, asio::ip::tcp::socket socket, Principal who)
-      : hub_(hub), ws_(std::move(socket)), who_(std::move(who)), wake_(ws_.get_executor()) {
-    ++hub_.session_count_;
-    open_sockets().add(1);
-    wake_.expires_at(steady_clock::time_point::max());
-  }
-  ~FeedSession() {
-    --hub_.session_count_;
-    open_sockets().add(-1);
-  }
-
-  static Task<void> run(const std::shared_ptr<FeedSession>& me, const Request& request);
-  void deliver(const std::shared_ptr<const FeedEvent>& event);
-  void tick(steady_clock::time_point now);
-  void close(websocket::close_code code, const char* reason);
-  void cut();
-  void push_text(std::string text);
-
- private:
-  enum class Mode : std::uint8_t { quiet, replaying, live };
-  /// A frame that waits: an event with its prev_seq, or a text of its own.
-  struct Frame {
-    std::shared_ptr<const FeedEvent> event;
-    std::string text;  ///< of an event: ,"prev_seq":1290
-    std::size_t size() const {
-      return text.size() + (event ? event->head.size() + event->tail.size() : 0);
-    }
-  };
-
-  static Task<void> write_all(std::shared_ptr<FeedSession> me);
-  static Task<void> catch_up(std::shared_ptr<FeedSession> me, std::uint64_t subscription);
-  void handle(std::string_view text);
-  void subscribe(const FeedCommand& command);
-  void enqueue(Frame frame);
-  void offer(const std::shared_ptr<const FeedEvent>& event);
-  bool attach();
-  void overflow(Sequence after);
-  bool full() const {
-    return queue_.size() >= hub_.limits_.queue_events_max ||
-           queued_bytes_ >= hub_.limits_.queue_bytes_max;
-  }
-
-  FeedHub& hub_;
-  websocket::stream<asio::ip::tcp::socket> ws_;
-  Principal who_;
-  asio::steady_timer wake_;
-  std::deque<Frame> queue_;
-  std::size_t queued_bytes_ = 0;
-  Mode mode_ = Mode::quiet;
-  InboxFilter filter_;
-  Sequence hello_seq_ = 0;
-  Sequence position_ = 0;  ///< every event up to here has been considered
-  Sequence previous_ = 0;  ///< the last event put in the queue
-  Sequence written_ = 0;   ///< the last event that the socket has taken, or is taking
-  std::uint64_t subscription_ = 0;
-  bool closing_ = false;
-  bool greeted_ = false;
-  bool writing_ = false;
-  bool pinging_ = false;
-  steady_clock::time_point closing_since_{};
-  steady_clock::time_point write_began_{};
-  steady_clock::time_point heard_ = steady_clock::now();
-  steady_clock::time_point pinged_ = steady_clock::now();
-  steady_clock::time_point marked_ = steady_clock::now();
-  steady_clock::time_point resync_since_{};
-  steady_clock::time_point second_ = steady_clock::now();
-  std::size_t commands_in_second_ = 0;
-};
-
-Task<void> FeedSession::run(const std::shared_ptr<FeedSession>& me, const Request& request) {
-  auto& self = *me;
-  beast::http::request<beast::http::empty_body> handshake;
-  handshake.method(beast::http::verb::get);
-  handshake.target(request.target);
-  handshake.version(11);
-  for (auto& [name, value] : request.headers) handshake.insert(name, value);
-  self.ws_.set_option(websocket::stream_base::decorator([](websocket::response_type& response) {
-    response.erase(beast::http::field::server);
-  }));
-  self.ws_.read_message_max(self.hub_.limits_.message_bytes_max);
-  self.ws_.auto_fragment(false);
-  self.ws_.text(true);
-  boost::system::error_code error;
-  co_await self.ws_.async_accept(handshake, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return;
-  self.ws_.control_callback([raw = me.get()](websocket::frame_type, beast::string_view) {
-    raw->heard_ = steady_clock::now();
-  });
-
-  // Join first: another socket's leaving would stop the listening that this one has asked for.
-  self.hub_.join(self.who_.tenant_id, me.get());
-  // Listen, then ask where the journal stands: nothing can fall between.
-  auto listening = co_await self.hub_.listen(self.who_.tenant_id);
-  ReplayJournal where{self.who_.tenant_id, INT64_MAX - 1, 1};
-  auto now = co_await self.hub_.service_.read(std::move(where));
-  if (self.hub_.draining_) {
-    self.close(websocket::close_code::going_away, "resume with after=");
-  } else if (!listening || !now) {
-    self.close(websocket::close_code::try_again_later, "not ready");
-  } else {
-    self.hello_seq_ = (*now)->last_seq;
-    self.greeted_ = true;
-    self.push_text("{\"type\":\"hello\",\"tenant_id\":\"" +
-                   sara::to_string(self.who_.tenant_id) +
-                   "\",\"seq\":" + std::to_string(self.hello_seq_) + "}");
-  }
-  asio::co_spawn(self.ws_.get_executor(), write_all(me), asio::detached);
-
-  beast::flat_buffer buffer;
-  while (true) {
-    co_await self.ws_.async_read(buffer, asio::redirect_error(asio::use_awaitable, error));
-    if (error) break;
-    self.heard_ = steady_clock::now();
-    if (self.heard_ - self.second_ > std::chrono::seconds(1)) {
-      self.second_ = self.heard_;
-      self.commands_in_second_ = 0;
-    }
-    if (++self.commands_in_second_ > self.hub_.limits_.commands_per_second_max) {
-      self.close(websocket::close_code::policy_error, "too many commands");
-    } else if (!self.ws_.got_text()) {
-      self.close(websocket::close_code::unknown_data, "text frames only");
-    } else {
-      auto data = buffer.cdata();
-      self.handle({static_cast<const char*>(data.data()), data.size()});
-    }
-    buffer.consume(buffer.size());
-    if (buffer.capacity() > 8192) buffer = beast::flat_buffer();
-  }
-  self.hub_.leave(self.who_.tenant_id, me.get());
-  self.closing_ = true;
-  self.mode_ = Mode::quiet;
-  self.wake_.cancel();
-  // A write that hangs would keep the socket for ever: nobody ticks it any more.
-  self.ws_.next_layer().close(error);
-}
-
-void FeedSession::push_text(std::string text) { enqueue(Frame{nullptr, std::move(text)}); }
-
-void FeedSession::enqueue(Frame frame) {
-  if (closing_) return;
-  queued_bytes_ += frame.size();
-  queue_.push_back(std::move(frame));
-  wake_.cancel();
-}
-
-Task<void> FeedSession::write_all(std::shared_ptr<FeedSession> me) {
-  auto& self = *me;
-  boost::system::error_code error;
-  while (!self.closing_) {
-    if (self.queue_.empty()) {
-      co_await self.wake_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-      continue;
-    }
-    Frame frame = std::move(self.queue_.front());
-    self.queue_.pop_front();
-    self.queued_bytes_ -= frame.size();
-    self.writing_ = true;
-    self.write_began_ = steady_clock::now();
-    if (frame.event) {
-      self.written_ = frame.event->seq;
-      std::array<asio::const_buffer, 3> parts{asio::buffer(frame.event->head),
-                                              asio::buffer(frame.text),
-                                              asio::buffer(frame.event->tail)};
-      co_await self.ws_.async_write(parts, asio::redirect_error(asio::use_awaitable, error));
-    } else {
-      co_await self.ws_.async_write(asio::buffer(frame.text),
-                                    asio::redirect_error(asio::use_awaitable, error));
-    }
-    self.writing_ = false;
-    if (error) break;
-  }
-}
-
-void FeedSession::handle(std::string_view text) {
-  auto command = parse_feed_command(text, who_.key_id);
-  if (!command) {
-    auto& e = command.error();
-    std::string detail =
-        e.fields.empty() ? e.detail : e.fields[0].pointer + " " + e.fields[0].detail;
-    push_text("{\"type\":\"error\",\"detail\":" + as_json(detail) + "}");
-    return;
-  }
-  switch (command->type) {
-    case FeedCommand::Type::ping: push_text("{\"type\":\"pong\"}"); break;
-    case FeedCommand::Type::subscribe: subscribe(*command); break;
-    case FeedCommand::Type::typing:
-    case FeedCommand::Type::viewing: {
-      bool typing = command->type == FeedCommand::Type::typing;
-      std::string out;
-      {
-        json::Writer w(out);
-        w.begin_object().member("type", "presence").member("state", typing ? "typing" : "viewing");
-        w.member("conversation_id", command->conversation_id).member("agent", who_.key_id);
-        w.member("at", to_rfc3339(hub_.service_.clock.now())).end_object();
-      }
-      for (auto* other : hub_.topics_[who_.tenant_id].sessions)
-        if (other != this && other->greeted_ && !other->full()) other->push_text(out);
-      break;
-    }
-  }
-}
-
-void FeedSession::subscribe(const FeedCommand& command) {
-  // A new subscription replaces the one before: what that one has queued is not sent any more.
-  std::erase_if(queue_, [&](const Frame& f) {
-    if (!f.event) return false;
-    queued_bytes_ -= f.size();
-    return true;
-  });
-  filter_ = command.filter;
-  position_ = previous_ = written_ = command.after.value_or(hello_seq_);
-  resync_since_ = {};
-  mode_ = Mode::replaying;
-  asio::co_spawn(ws_.get_executor(), catch_up(shared_from_this(), ++subscription_),
-                 asio::detached);
-}
-
-void FeedSession::offer(const std::shared_ptr<const FeedEvent>& event) {
-  position_ = event->seq;
-  if (!wants(filter_, *event)) return;
-  enqueue(Frame{event, ",\"prev_seq\":" + std::to_string(previous_)});
-  previous_ = event->seq;
-}
-
-void FeedSession::deliver(const std::shared_ptr<const FeedEvent>& event) {
-  if (mode_ != Mode::live || event->seq <= position_) return;
-  if (event->seq != position_ + 1) {
-    // Something was committed that we were not told of: the journal knows.
-    mode_ = Mode::replaying;
-    asio::co_spawn(ws_.get_executor(), catch_up(shared_from_this(), subscription_),
-                   asio::detached);
-    return;
-  }
-  if (full()) {
-    overflow(written_);
-    return;
-  }
-  offer(event);
-}
-
-void FeedSession::overflow(Sequence after) {
-  queue_.clear();
-  queued_bytes_ = 0;
-  mode_ = Mode::quiet;
-  ++subscription_;
-  resync_since_ = steady_clock::now();
-  push_text("{\"type\":\"resync\",\"after\":" + std::to_string(after) + "}");
-}
-
-/// Goes live if the hub's recent events reach back to this position.
-bool FeedSession::attach() {
-  auto& ring = hub_.topics_[who_.tenant_id].ring;
-  if (ring.empty() || ring.back()->seq <= position_) {
-    mode_ = Mode::live;
-    return true;
-  }
-  if (ring.front()->seq > position_ + 1) return false;
-  for (auto& event : ring) {
-    if (event->seq <= position_) continue;
-    if (event->seq != position_ + 1 || full()) return false;
-    offer(event);
-  }
-  mode_ = Mode::live;
-  return true;
-}
-
-Task<void> FeedSession::catch_up(std::shared_ptr<FeedSession> me, std::uint64_t subscription) {
-  auto& self = *me;
-  auto current = [&] {
-    return !self.closing_ && self.subscription_ == subscription && self.mode_ == Mode::replaying;
-  };
-  boost::system::error_code ignored;
-  asio::steady_timer pause(self.ws_.get_executor());
-  bool first = true;
-  int failures = 0;
-  while (current()) {
-    // Wait for the socket to take what it has: a replay never overflows the queue.
-    if (self.queue_.size() >= self.hub_.limits_.queue_events_max / 4 ||
-        self.queued_bytes_ >= self.hub_.limits_.queue_bytes_max / 4) {
-      pause.expires_after(std::chrono::milliseconds(5));
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      continue;
-    }
-    int limit = std::min<int>(replay_page,
-                              static_cast<int>(self.hub_.limits_.queue_events_max / 2));
-    ReplayJournal query{self.who_.tenant_id, self.position_, limit};
-    auto page = co_await self.hub_.service_.read(std::move(query));
-    if (!current()) co_return;
-    if (!page) {
-      if (++failures >= 20) {
-        self.close(websocket::close_code::try_again_later, "the journal cannot be read");
-        co_return;
-      }
-      pause.expires_after(std::chrono::milliseconds(250));
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-      continue;
-    }
-    failures = 0;
-    auto& replay = **page;
-    if (first) {
-      first = false;
-      if (self.position_ > std::max(replay.last_seq, self.hello_seq_)) {
-        self.mode_ = Mode::quiet;
-        self.push_text("{\"type\":\"error\",\"detail\":\"after lies in the future\"}");
-        co_return;
-      }
-      if (replay.last_seq - self.position_ > self.hub_.limits_.replay_events_max) {
-        self.overflow(replay.last_seq);
-        co_return;
-      }
-    }
-    bool all = replay.events.size() < static_cast<std::size_t>(limit);
-    for (auto& event : replay.events) {
-      if (event->entry.seq <= self.position_) continue;
-      // A page of long messages is more than the queue may hold: what is left is read again.
-      if (self.full()) {
-        all = false;
-        break;
-      }
-      self.offer(render_event(*event));
-    }
-    if (all && self.attach()) co_return;
-  }
-}
-
-void FeedSession::tick(steady_clock::time_point now) {
-  if (closing_) {
-    // A peer that neither reads nor answers the close would keep its socket for ever.
-    if (now - closing_since_ > close_patience) cut();
-    return;
-  }
-  auto& limits = hub_.limits_;
-  bool stalled = writing_ && now - write_began_ > limits.write_stall;
-  bool silent = now - heard_ > limits.pong_timeout;
-  if (stalled || silent) {
-    cut();
-    return;
-  }
-  if (resync_since_ != steady_clock::time_point{} && now - resync_since_ > limits.resync_patience &&
-      !queue_.empty()) {
-    close(websocket::close_code::try_again_later, "too slow");
-    return;
-  }
-  if (now - pinged_ > limits.ping && !pinging_) {
-    pinged_ = now;
-    pinging_ = true;
-    ws_.async_ping({}, [me = shared_from_this()](boost::system::error_code) {
-      me->pinging_ = false;
-    });
-  }
-  if (mode_ == Mode::live && now - marked_ > limits.mark && !full()) {
-    marked_ = now;
-    push_text("{\"type\":\"mark\",\"seq\":" + std::to_string(position_) + "}");
-  }
-}
-
-/// Without a goodbye. What it will never read must not stay in the kernel's memory.
-void FeedSession::cut() {
-  boost::system::error_code ignored;
-  ws_.next_layer().set_option(asio::socket_base::linger(true, 0), ignored);
-  ws_.next_layer().close(ignored);
-}
-
-void FeedSession::close(websocket::close_code code, const char* reason) {
-  if (closing_) return;
-  closing_ = true;
-  closing_since_ = steady_clock::now();
-  mode_ = Mode::quiet;
-  wake_.cancel();
-  // Behind a write that hangs the close would hang too; the tick cuts both.
-  ws_.async_close({code, reason}, [me = shared_from_this()](boost::system::error_code) {
-    boost::system::error_code ignored;
-    me->ws_.next_layer().close(ignored);
-  });
+void FeedTopic::leave_log(FeedLog* log) {
+  if (log != nullptr && --log->readers == 0)
+    std::erase_if(logs, [&](auto& l) { return l.get() == log; });
 }
 
 FeedHub::FeedHub(Service& service, FeedLimits limits)
-    : service_(service), limits_(limits), timer_(service.bridge.io()) {
+    : service_(service),
+      limits_(limits),
+      timer_(service.bridge.io()),
+      input_(input_bytes) {
   service_.bridge.on_message = [this](caf::type_erased_tuple& content) {
     if (content.match_elements<FeedBatchPtr>()) publish(content.get_as<FeedBatchPtr>(0));
   };
@@ -486,42 +60,112 @@ FeedHub::~FeedHub() { service_.bridge.on_message = nullptr; }
 
 void FeedHub::tick() {
   timer_.expires_after(tick_every);
-  timer_.async_wait([this](boost::system::error_code error) {
+  timer_.async_wait([this, began = steady_clock::now()](boost::system::error_code error) {
     if (error) return;
-    auto now = steady_clock::now();
-    for (auto& [tenant, topic] : topics_) {
-      auto sessions = topic.sessions;
-      for (auto* session : sessions) session->tick(now);
+    auto passed = std::chrono::duration_cast<Millis>(steady_clock::now() - began);
+    now_ += static_cast<std::uint32_t>(passed.count());
+    ++ticks_;
+    for (auto& [tenant, topic] : topics_)
+      for (std::size_t i = ticks_ % ticks_per_round; i < topic->sessions.size();
+           i += ticks_per_round)
+        topic->sessions[i]->tick();
+    if (ticks_ % ticks_per_round == 0) {
+      std::lock_guard lock(service_.shared->mutex);
+      auto now = steady_clock::now();
+      std::erase_if(service_.shared->tickets, [&](auto& t) { return t.second.expires < now; });
     }
-    std::lock_guard lock(service_.shared->mutex);
-    std::erase_if(service_.shared->tickets, [&](auto& t) { return t.second.expires < now; });
     tick();
   });
 }
 
+// --- events ----------------------------------------------------------------------------------
+
 void FeedHub::publish(const FeedBatchPtr& batch) {
   auto there = topics_.find(batch->tenant_id);
   if (there == topics_.end()) return;
-  auto& topic = there->second;
-  for (auto& event : batch->events) {
-    // A hole makes the ring useless before it: those who need more read the journal.
-    if (!topic.ring.empty() && topic.ring.back()->seq + 1 != event->seq) topic.ring.clear();
-    topic.ring.push_back(event);
+  auto& topic = *there->second;
+  topic.pending.insert(topic.pending.end(), batch->events.begin(), batch->events.end());
+  // More than this is a hole: those who need it read the journal.
+  while (topic.pending.size() > limits_.ring_events_max) topic.pending.pop_front();
+  start_turn(topic);
+}
+
+/// What else has come by then goes with it, and requests get their time between.
+void FeedHub::start_turn(FeedTopic& topic) {
+  if (topic.in_turn || !topic.listening || topic.pending.empty()) return;
+  topic.in_turn = true;
+  asio::post(service_.bridge.io(), [this, tenant = topic.tenant_id] { take_turn(tenant); });
+}
+
+void FeedHub::take_turn(TenantId tenant) {
+  auto there = topics_.find(tenant);
+  if (there == topics_.end() || !there->second->in_turn) return;
+  auto& topic = *there->second;
+  if (topic.left == 0) {
+    fill_logs(topic);
+    topic.left = topic.sessions.size();
+  }
+  for (auto writes = sockets_at_once; topic.left > 0 && writes > 0;)
+    if (topic.sessions[--topic.left]->advance()) --writes;
+  if (topic.left == 0) {
+    for (auto& log : topic.logs) log->end();
+    topic.in_turn = false;
+    start_turn(topic);
+    return;
+  }
+  asio::post(service_.bridge.io(), [this, tenant] { take_turn(tenant); });
+}
+
+void FeedHub::fill_logs(FeedTopic& topic) {
+  for (auto& log : topic.logs) log->begin(topic.position);
+  for (std::size_t bytes = 0; !topic.pending.empty() && bytes < turn_bytes_max;) {
+    auto event = topic.pending.front();
+    if (event->seq > topic.position + 1) {
+      // Something was committed that we were not told of: the journal knows. What stands before the
+      // hole goes out first.
+      if (bytes > 0) return;
+      topic.position = event->seq - 1;
+      topic.ring.clear();
+      for (auto* session : topic.sessions) session->interrupt();
+      for (auto& log : topic.logs) log->interrupt(topic.position);
+    }
+    topic.pending.pop_front();
+    if (event->seq <= topic.position) continue;
+    topic.position = event->seq;
+    for (auto& log : topic.logs)
+      if (wants(log->filter, *event)) log->append(event);
+    bytes += event->head.size() + event->tail.size();
+    topic.ring.push_back(std::move(event));
     if (topic.ring.size() > limits_.ring_events_max) topic.ring.pop_front();
-    for (auto* session : topic.sessions) session->deliver(event);
   }
 }
 
-void FeedHub::join(TenantId tenant, FeedSession* session) {
-  topics_[tenant].sessions.insert(session);
+// --- sockets ---------------------------------------------------------------------------------
+
+void FeedHub::join(FeedSession& session) {
+  auto& topic = topics_[session.who_.tenant_id];
+  if (!topic) {
+    topic = std::make_unique<FeedTopic>();
+    topic->tenant_id = session.who_.tenant_id;
+  }
+  session.topic_ = topic.get();
+  session.index_ = topic->sessions.size();
+  topic->sessions.push_back(&session);
 }
 
-void FeedHub::leave(TenantId tenant, FeedSession* session) {
-  auto there = topics_.find(tenant);
-  if (there == topics_.end()) return;
-  there->second.sessions.erase(session);
-  if (!there->second.sessions.empty()) return;
-  topics_.erase(there);
+void FeedHub::leave(FeedSession& session) {
+  auto& topic = *session.topic_;
+  topic.leave_log(session.log_);
+  auto& last = topic.sessions.back();
+  last->index_ = session.index_;
+  topic.sessions[session.index_] = last;
+  topic.sessions.pop_back();
+  topic.left = std::min(topic.left, topic.sessions.size());
+  session.topic_ = nullptr;
+  session.log_ = nullptr;
+  if (!topic.sessions.empty()) return;
+  auto tenant = topic.tenant_id;
+  topics_.erase(tenant);
   if (draining_) return;
   // The inbox hears this and a later listen() in this order: who joins from here on is heard.
   asio::co_spawn(
@@ -538,7 +182,6 @@ void FeedHub::leave(TenantId tenant, FeedSession* session) {
 }
 
 Task<Result<void>> FeedHub::listen(TenantId tenant) {
-  topics_[tenant].listening = true;
   Listen on{tenant, true};
   auto done = co_await service_.bridge.ask(service_.inbox, service_.options.read_deadline,
                                            std::move(on));
@@ -576,18 +219,23 @@ bool FeedHub::origin_fits(const Request& request) const {
          origin == "https://" + host;
 }
 
-Task<void> FeedHub::serve(Request request, asio::ip::tcp::socket socket, std::string leftover) {
+Task<void> FeedHub::serve(Handover connection) {
+  auto& request = connection.request;
+  auto& socket = connection.socket;
   Error refusal;
   Result<Principal> principal = co_await who(request);
+  auto full = [&] {
+    auto topic = topics_.find(principal->tenant_id);
+    return topic != topics_.end() &&
+           topic->second->sessions.size() >= limits_.sockets_per_tenant_max;
+  };
   if (!principal)
     refusal = principal.error();
   else if (!origin_fits(request))
     refusal = {Errc::forbidden, "this origin may not open the live feed", {}};
-  else if (!leftover.empty())
+  else if (!connection.behind.empty())
     refusal = {Errc::malformed, "nothing may be sent before the handshake is answered", {}};
-  else if (draining_ || (topics_.contains(principal->tenant_id) &&
-                         topics_[principal->tenant_id].sessions.size() >=
-                             limits_.sockets_per_tenant_max))
+  else if (draining_ || full())
     refusal = {Errc::overloaded, "there are too many live feeds", {}};
   if (refusal.code != Errc::ok) {
     Response answer = problem(refusal, request);
@@ -603,17 +251,59 @@ Task<void> FeedHub::serve(Request request, asio::ip::tcp::socket socket, std::st
     socket.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
     co_return;
   }
-  auto session = std::make_shared<FeedSession>(*this, std::move(socket), std::move(*principal));
-  co_await FeedSession::run(session, request);
+  if (!co_await shake_hands(request, socket)) co_return;
+  auto session = std::make_shared<FeedSession>(*this, std::move(socket), std::move(*principal),
+                                               std::move(connection.place));
+  co_await welcome(session);
+}
+
+/// Answers the handshake. From here on the socket is ours alone: Beast's stream would cost each
+/// idle socket several kilobytes.
+Task<bool> FeedHub::shake_hands(const Request& request, asio::ip::tcp::socket& socket) {
+  beast::http::request<beast::http::empty_body> handshake;
+  handshake.method(beast::http::verb::get);
+  handshake.target(request.target);
+  handshake.version(11);
+  for (auto& [name, value] : request.headers) handshake.insert(name, value);
+  websocket::stream<asio::ip::tcp::socket&> stream(socket);
+  stream.set_option(websocket::stream_base::decorator([](websocket::response_type& response) {
+    response.erase(beast::http::field::server);
+  }));
+  boost::system::error_code error;
+  co_await stream.async_accept(handshake, asio::redirect_error(asio::use_awaitable, error));
+  co_return !error;
+}
+
+/// Says hello as soon as the tenant's events are sure to come here.
+Task<void> FeedHub::welcome(const std::shared_ptr<FeedSession>& session) {
+  // Join first: another socket's leaving would stop the listening that this one has asked for.
+  join(*session);
+  auto& topic = *session->topic_;
+  if (!topic.listening) {
+    // Listen, then ask where the journal stands: nothing can fall between.
+    auto listening = co_await listen(topic.tenant_id);
+    ReplayJournal where{topic.tenant_id, INT64_MAX - 1, 1};
+    auto stands = co_await service_.read(std::move(where));
+    if (listening && stands && !topic.listening) {
+      topic.position = (*stands)->last_seq;
+      topic.listening = true;
+      start_turn(topic);
+    }
+  }
+  if (draining_)
+    session->close(CloseCode::going_away, "resume with after=");
+  else if (!topic.listening)
+    session->close(CloseCode::try_again_later, "not ready");
+  else
+    session->greet(topic.position);
+  session->await_readable();
 }
 
 void FeedHub::drain() {
   draining_ = true;
-  for (auto& [tenant, topic] : topics_) {
-    auto sessions = topic.sessions;
-    for (auto* session : sessions)
-      session->close(websocket::close_code::going_away, "resume with after=");
-  }
+  for (auto& [tenant, topic] : topics_)
+    for (auto* session : topic->sessions)
+      session->close(CloseCode::going_away, "resume with after=");
   // The ticks go on: they cut who does not answer the close.
 }
 

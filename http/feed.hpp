@@ -1,17 +1,21 @@
-// The live feed's edge: WebSocket sessions and, per io thread, the hub that hands them a tenant's
-// events. An event is rendered once and shared; each socket has a bounded queue of references. A
-// session replays the journal up to the present and then goes live, with no gap and no repetition.
+// The live feed's edge: per io thread, the hub that hands a tenant's events to its sockets. An
+// event is made into a frame once and shared; a socket is a place in the log of its filter. What
+// comes while a turn is under way goes out together with the next. A session replays the journal up
+// to the present and then goes live, with no gap and no repetition.
 #pragma once
 
 #include <boost/asio.hpp>
 #include <deque>
-#include <list>
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
+#include <vector>
 
 #include "domain/inbox.hpp"
+#include "http/feed_command.hpp"
+#include "http/feed_log.hpp"
+#include "http/feed_session.hpp"
+#include "http/router.hpp"
 #include "http/service.hpp"
 #include "messages/inbox.hpp"
 
@@ -25,6 +29,8 @@ struct FeedLimits {
   std::chrono::milliseconds resync_patience{10'000};  ///< for who was told to reload to read so far
   std::size_t queue_bytes_max = 256 << 10;
   std::size_t queue_events_max = 512;
+  /// Of all logs of an io thread: beyond it, who is behind is told to reload.
+  std::size_t held_bytes_max = 64 << 20;
   Sequence replay_events_max = 100'000;
   std::size_t ring_events_max = 1024;
   std::size_t commands_per_second_max = 20;
@@ -32,20 +38,21 @@ struct FeedLimits {
   std::size_t sockets_per_tenant_max = 10'000;
 };
 
-class FeedSession;
+/// One tenant's sockets on this io thread, and its recent events.
+struct FeedTopic {
+  TenantId tenant_id;
+  std::vector<FeedSession*> sessions;
+  std::vector<std::unique_ptr<FeedLog>> logs;  ///< one for each filter
+  std::deque<std::shared_ptr<const messages::FeedEvent>> ring;
+  std::deque<std::shared_ptr<const messages::FeedEvent>> pending;  ///< for the next turn
+  Sequence position = 0;   ///< every event up to here stands in the logs
+  bool listening = false;  ///< the inbox tells us, and `position` is known
+  bool in_turn = false;
+  std::size_t left = 0;  ///< sessions that this turn has still to serve
 
-/// Which events a socket wants.
-bool wants(const domain::InboxFilter& filter, const messages::FeedEvent& event);
-
-/// {"type":"subscribe",...} and the like, read. errors: invalid_argument, malformed
-struct FeedCommand {
-  enum class Type : std::uint8_t { subscribe, typing, viewing, ping };
-  Type type = Type::ping;
-  domain::InboxFilter filter;
-  std::optional<Sequence> after;
-  std::string conversation_id;
+  FeedLog* join_log(const domain::InboxFilter& filter, std::size_t& held);
+  void leave_log(FeedLog* log);
 };
-Result<FeedCommand> parse_feed_command(std::string_view text, std::string_view me);
 
 class FeedHub {
  public:
@@ -53,7 +60,7 @@ class FeedHub {
   ~FeedHub();
 
   /// The handler of GET /api/v1/inbox/live.
-  Task<void> serve(Request request, boost::asio::ip::tcp::socket socket, std::string leftover);
+  Task<void> serve(Handover connection);
   /// What the inbox actor sends.
   void publish(const messages::FeedBatchPtr& batch);
   /// Closes every socket with 1001; they resume elsewhere.
@@ -65,23 +72,28 @@ class FeedHub {
 
  private:
   friend class FeedSession;
-  struct Topic {
-    std::deque<std::shared_ptr<const messages::FeedEvent>> ring;
-    std::unordered_set<FeedSession*> sessions;
-    bool listening = false;
-  };
   Task<Result<Principal>> who(const Request& request);
   bool origin_fits(const Request& request) const;
-  void join(TenantId tenant, FeedSession* session);
-  void leave(TenantId tenant, FeedSession* session);
+  Task<bool> shake_hands(const Request& request, boost::asio::ip::tcp::socket& socket);
+  Task<void> welcome(const std::shared_ptr<FeedSession>& session);
+  void join(FeedSession& session);
+  void leave(FeedSession& session);
   Task<Result<void>> listen(TenantId tenant);
+  void start_turn(FeedTopic& topic);
+  void take_turn(TenantId tenant);
+  void fill_logs(FeedTopic& topic);
   void tick();
 
   Service& service_;
-  FeedLimits limits_;
-  std::unordered_map<TenantId, Topic> topics_;
+  const FeedLimits limits_;
+  std::unordered_map<TenantId, std::unique_ptr<FeedTopic>> topics_;
   boost::asio::steady_timer timer_;
+  std::vector<char> input_;   ///< where all sockets read to
+  std::size_t held_ = 0;      ///< bytes in the logs' chunks
   std::size_t session_count_ = 0;
+  std::uint32_t joined_ = 0;  ///< sockets so far: spreads their heartbeats
+  std::uint32_t now_ = 1;     ///< milliseconds, as of the last look at the clock
+  unsigned ticks_ = 0;
   bool draining_ = false;
 };
 

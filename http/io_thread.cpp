@@ -25,6 +25,7 @@ ServiceOptions service_options(const EdgeOptions& o) {
   s.public_base_url = o.public_base_url;
   s.production = o.production;
   s.write_deadline = o.commit_deadline;
+  s.read_deadline = o.read_deadline;
   return s;
 }
 
@@ -37,6 +38,7 @@ FeedLimits feed_limits(const EdgeOptions& o) {
   f.resync_patience = o.live_resync_patience;
   f.queue_bytes_max = o.live_queue_bytes_max;
   f.queue_events_max = o.live_queue_events_max;
+  f.held_bytes_max = o.live_held_bytes_max;
   f.replay_events_max = static_cast<Sequence>(o.live_replay_events_max);
   f.ring_events_max = o.live_ring_events_max;
   f.commands_per_second_max = o.live_commands_per_second_max;

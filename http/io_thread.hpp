@@ -42,12 +42,13 @@ struct EdgeOptions {
   std::size_t in_flight_max = 4096, in_flight_per_tenant_max = 512, in_flight_shared_max = 32,
               reads_in_flight_max = 64;
   std::size_t io_threads = 1;
-  Millis admission_wait{500}, loop_lag_max{1'000}, commit_deadline{1'000};
+  Millis admission_wait{500}, loop_lag_max{1'000}, commit_deadline{1'000}, read_deadline{10'000};
   std::size_t memory_bytes_max = 512 << 20;
   std::function<void()> give_memory_back;
   Millis live_ping{20'000}, live_pong_timeout{60'000}, live_mark{10'000},
       live_resync_patience{10'000};
   std::size_t live_queue_bytes_max = 256 << 10, live_queue_events_max = 512,
+              live_held_bytes_max = 64 << 20,
               live_replay_events_max = 100'000, live_ring_events_max = 1024,
               live_commands_per_second_max = 20, live_message_bytes_max = 64 << 10,
               live_sockets_per_tenant_max = 10'000;

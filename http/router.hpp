@@ -25,10 +25,14 @@ enum class Body : std::uint8_t {
   multipart,  ///< any content type, inbound parse limit (32 MiB)
 };
 
-/// A WebSocket route takes over the socket after the checks of its GET; see http/feed.hpp.
-struct Upgrade;
-using UpgradeHandler =
-    std::function<boost::asio::awaitable<void>(Request, boost::asio::ip::tcp::socket, std::string)>;
+/// A connection that leaves HTTP: a WebSocket route takes it over after the checks of its GET.
+struct Handover {
+  Request request;
+  boost::asio::ip::tcp::socket socket;
+  std::string behind;           ///< bytes already read behind the header
+  std::shared_ptr<void> place;  ///< its place among the connections: kept while the socket lives
+};
+using UpgradeHandler = std::function<boost::asio::awaitable<void>(Handover)>;
 
 /// Whose request it is, told from its head; none if that is not known yet.
 using Owner = std::function<TenantId(const Request&)>;
@@ -60,8 +64,8 @@ class Router {
   Route& put(std::string path, Scope scope, Body body, Handler handler);
   Route& patch(std::string path, Scope scope, Body body, Handler handler);
   Route& remove(std::string path, Scope scope, Handler handler);
-  /// GET that becomes a WebSocket. The handler gets the request, the socket, and bytes already read
-  /// behind the header. It authenticates by itself: browsers cannot set the Authorization header.
+  /// GET that becomes a WebSocket. The handler may return while the socket lives on. It
+  /// authenticates by itself: browsers cannot set the Authorization header.
   /// scope: what a request needs that is no handshake, before it is told so.
   void websocket(std::string path, UpgradeHandler handler, Scope scope = Scope::open);
 

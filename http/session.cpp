@@ -73,13 +73,12 @@ asio::awaitable<void> Session::serve(std::unique_ptr<Session> session) {
     co_await session->run();
     if (!session->takeover_) co_return;
     // The session's memory is not needed while a WebSocket lives; its place among the others is.
-    const auto place = std::move(session->place_);
     const auto* route = session->route_;
-    auto request = std::move(session->request_);
-    auto socket = std::move(session->socket_);
-    std::string behind{session->in_.view()};
+    Handover connection{std::move(session->request_), std::move(session->socket_),
+                        std::string{session->in_.view()},
+                        std::make_shared<Place>(std::move(*session->place_))};
     session.reset();
-    auto work = route->upgrade(std::move(request), std::move(socket), std::move(behind));
+    auto work = route->upgrade(std::move(connection));
     co_await std::move(work);
   } catch (const std::exception& e) {
     log::error("http.session_failed", {{"what", e.what()}});

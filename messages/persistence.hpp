@@ -58,7 +58,8 @@ using persistence_actor =
     caf::typed_actor<caf::replies_to<domain::WriteSetPtr>::with<Committed>,
                      caf::replies_to<RegistryChangePtr>::with<RegistryChanged>,
                      caf::replies_to<WatchCommits>::with<Watching>,
-                     caf::reacts_to<caf::flush_atom>>;
+                     caf::reacts_to<caf::flush_atom>,
+                     caf::reacts_to<caf::tick_atom>>;
 
 }  // namespace sara::messages
 

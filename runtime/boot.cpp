@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <caf/all.hpp>
 #include <csignal>
@@ -15,6 +16,7 @@
 #include "actors/inbox.hpp"
 #include "actors/persistence.hpp"
 #include "actors/query.hpp"
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "http/io_thread.hpp"
 #include "messages/error.hpp"
@@ -34,7 +36,10 @@ namespace {
 
 constexpr auto supervise_every = std::chrono::milliseconds(500);
 constexpr int rounds_between_sweeps = 60;
-constexpr auto actors_patience = std::chrono::seconds(5);
+constexpr auto actors_patience = std::chrono::seconds(4);  // for all of them together
+constexpr auto recovery_patience = std::chrono::seconds(30);
+/// The main thread must hear of a stop signal meanwhile, whether the database answers or not.
+constexpr auto sweep_patience = std::chrono::seconds(2);
 constexpr unsigned stop_patience_s = 15;
 constexpr Millis callback_timeout{10'000};
 std::atomic<bool> lost_an_actor{false};
@@ -110,12 +115,14 @@ http::EdgeOptions edge_options(const Config& c) {
   o.memory_bytes_max = c.limits.memory_bytes_max;
   o.give_memory_back = give_memory_back;
   o.commit_deadline = c.database.commit_deadline_ms;
+  o.read_deadline = c.database.read_deadline_ms;
   o.live_ping = c.live.ping_s;
   o.live_pong_timeout = c.live.pong_timeout_s;
   o.live_mark = c.live.mark_s;
   o.live_resync_patience = c.live.resync_patience_s;
   o.live_queue_bytes_max = c.live.queue_bytes_max;
   o.live_queue_events_max = c.live.queue_events_max;
+  o.live_held_bytes_max = c.live.held_bytes_max;
   o.live_replay_events_max = c.live.replay_events_max;
   o.live_ring_events_max = c.live.ring_events_max;
   o.live_commands_per_second_max = c.live.commands_per_s_max;
@@ -137,17 +144,20 @@ void watch_stop() {
 /// The actors of this process, in the order in which they stop.
 class Actors {
  public:
+  /// open: a connection to the database, for the first reader.
   Actors(caf::actor_system& system, const Config& config, const Database& database,
-         std::shared_ptr<const storage::Vault> vault, std::int64_t epoch, TenantRegistry& tenants,
-         std::function<void()> fenced)
+         std::shared_ptr<storage::Connection> open, std::shared_ptr<const storage::Vault> vault,
+         std::int64_t epoch, TenantRegistry& tenants, std::function<void()> fenced)
       : system_(system), self_(system) {
     context_.tenants = &tenants;
     context_.settings.conversation_idle = config.actors.conversation_idle_ms;
     context_.settings.tenant_idle = config.actors.tenant_idle_ms;
     context_.settings.conversation_queue_max = config.actors.conversation_queue_max;
-    for (int i = 0; i < config.database.readers; ++i)
+    for (int i = 0; i < config.database.readers; ++i) {
       readers_.push_back(
-          system.spawn<caf::detached>(actors::query, database.url, vault, context_.clock));
+          system.spawn<caf::detached>(actors::query, std::move(open), vault, &context_));
+      open = std::make_shared<storage::Connection>(database.url);
+    }
     // What people look at must never stand before what webhooks need to know.
     auto reserved = readers_.begin() + (config.database.readers + 3) / 4;
     context_.readers.assign(readers_.begin(), reserved);
@@ -182,22 +192,23 @@ class Actors {
   }
 
   /// Loads the tenants that have messages to send, and gives these to the outbox worker, which
-  /// takes each once. first: this process has not done it yet.
+  /// takes each once. first: this process has not done it yet. patience: for one answer.
   /// errors: unavailable
-  Result<std::size_t> recover(TenantRegistry& tenants, bool first) {
+  Result<std::size_t> recover(TenantRegistry& tenants, bool first, std::chrono::seconds patience) {
     ListDue query;
     query.reported = first;
     std::size_t found = 0;
     for (bool more = true; more;) {
-      Result<DuePagePtr> page = ask<DuePagePtr>(query);
+      Result<DuePagePtr> page = ask<DuePagePtr>(query, patience);
       if (!page) return fail(page.error());
       auto due = std::make_shared<std::vector<DueItem>>((*page)->items);
       for (auto& item : *due) {
         if (tenants.find(item.tenant_id)) continue;
-        auto tenant = ask<TenantPtr>(GetTenant{item.tenant_id, {}});
+        auto tenant = ask<TenantPtr>(GetTenant{item.tenant_id, {}}, patience);
         if (!tenant) return fail(tenant.error());
         if (*tenant) tenants.publish(*tenant);
       }
+      fault::point("boot.recovering");
       found += due->size();
       if (!due->empty()) self_->send(context_.delivery, DueItems{std::move(due)});
       query.after = (*page)->last_tenant;
@@ -207,8 +218,10 @@ class Actors {
     return found;
   }
 
-  /// Nothing new comes any more: finish what was accepted, flush, quit.
-  void stop() {
+  /// Nothing new comes any more: finish what was accepted, flush, quit. False: someone still waits
+  /// for a database that does not answer, and no destructor may wait for him.
+  bool stop() {
+    until_ = std::chrono::steady_clock::now() + actors_patience;
     // From here on they end because they are asked to.
     end(supervisor_);
     supervisor_ = nullptr;
@@ -230,6 +243,7 @@ class Actors {
     inbox_ = nullptr;
     sandbox_ = nullptr;
     outbound_ = nullptr;
+    return all_ended_;
   }
 
  private:
@@ -253,9 +267,9 @@ class Actors {
   }
 
   template <class Answer, class Query>
-  Result<Answer> ask(Query query) {
+  Result<Answer> ask(Query query, std::chrono::seconds patience) {
     Result<Answer> result = fail(Errc::unavailable, "no answer");
-    self_->request(context_.readers.front(), std::chrono::seconds(30), std::move(query))
+    self_->request(context_.readers.front(), patience, std::move(query))
         .receive([&](Answer& answer) { result = std::move(answer); },
                  [&](const caf::error& e) { result = fail(from_caf(e)); });
     return result;
@@ -264,10 +278,17 @@ class Actors {
   template <class Handle>
   void wait_for(const Handle& handle) {
     self_->monitor(handle);
-    bool down = false;
-    self_->do_receive([&](const caf::down_msg&) { down = true; },
-                      caf::after(actors_patience) >> [&] { down = true; })
-        .until([&] { return down; });
+    auto left = std::max(until_ - std::chrono::steady_clock::now(),
+                         std::chrono::steady_clock::duration{});
+    bool done = false;
+    self_->do_receive(
+             [&](const caf::down_msg& m) { done = m.source == handle.address(); },
+             caf::after(left) >>
+                 [&] {
+                   all_ended_ = false;
+                   done = true;
+                 })
+        .until([&] { return done; });
   }
 
   template <class Handle>
@@ -285,7 +306,17 @@ class Actors {
   outbound_actor outbound_;
   sandbox_actor sandbox_;
   caf::actor supervisor_;
+  std::chrono::steady_clock::time_point until_;  ///< the stop's patience ends
+  bool all_ended_ = true;
 };
+
+/// Ends the process at once: CAF's destructors would wait for an actor that waits for ever. What
+/// was acknowledged is committed, and what is under way is no more than a crash would leave.
+[[noreturn]] void give_up_stopping() {
+  log::error("server.stopped_unclean", {{"detail", "the database does not answer"}});
+  std::fflush(nullptr);
+  _exit(1);
+}
 
 /// Waits for a stop signal; meanwhile keeps the private Postgres alive and calls `each_round`.
 void supervise(const sigset_t& signals, PrivatePostgres* postgres,
@@ -339,19 +370,21 @@ int serve(const LoadedConfig& loaded) {
   auto vault = std::make_shared<const storage::Vault>(*key);
   auto database = open_database(config);
   if (!database) return give_up(database.error());
-  if (auto migrated = storage::migrate(database->url); !migrated) return give_up(migrated.error());
+  // One connection for all that must be done before "ready", and then for the first reader: to
+  // make one costs more than to use it.
+  auto connection = std::make_shared<storage::Connection>(database->url);
+  if (!storage::is_migrated(*connection)) {
+    connection->close();  // A role that the migrations make is taken when it connects.
+    if (auto done = storage::migrate(database->url); !done) return give_up(done.error());
+  }
+  fault::point("boot.migrated");
   // Taking the lease fences off whoever serves this database. A second start by mistake must fail
   // before that, not after.
   auto free = http::can_listen(config.server.bind, static_cast<std::uint16_t>(config.server.port));
   if (!free) return give_up(free.error());
-  std::int64_t epoch = 0;
-  {
-    storage::Connection connection(database->url);
-    auto taken = storage::take_lease(connection, "pid " + std::to_string(getpid()),
-                                     system_clock().now());
-    if (!taken) return give_up(taken.error());
-    epoch = *taken;
-  }
+  auto epoch = storage::take_lease(*connection, "pid " + std::to_string(getpid()),
+                                   system_clock().now());
+  if (!epoch) return give_up(epoch.error());
 
   TenantRegistry tenants;
   auto state = http::make_edge_state();
@@ -359,7 +392,7 @@ int serve(const LoadedConfig& loaded) {
   ActorConfig actor_config(config.actors);
   caf::actor_system system(actor_config);
   {
-    Actors actors(system, config, *database, vault, epoch, tenants,
+    Actors actors(system, config, *database, std::move(connection), vault, *epoch, tenants,
                   [state, fenced] {
                     *fenced = true;
                     http::set_fenced(*state);
@@ -389,10 +422,11 @@ int serve(const LoadedConfig& loaded) {
       thread->set_public_base_url(public_url.empty() ? address : public_url);
       thread->start();
     }
-    auto recovered = actors.recover(tenants, true);
+    auto recovered = actors.recover(tenants, true, recovery_patience);
     if (!recovered) log::error("recovery.failed", {{"detail", recovered.error().detail}});
+    fault::point("boot.recovered");
     http::set_ready(*state, recovered.has_value());
-    log::info("server.ready", {{"epoch", epoch}, {"due", recovered.value_or(0)}});
+    log::info("server.ready", {{"epoch", *epoch}, {"due", recovered.value_or(0)}});
     std::printf("listening on %s\n", address.c_str());
     std::fflush(stdout);
 
@@ -402,7 +436,7 @@ int serve(const LoadedConfig& loaded) {
     int rounds = 0;
     supervise(signals, database->postgres.get(), [&] {
       if (++rounds % (ready ? rounds_between_sweeps : 2) != 0 || *fenced) return;
-      auto again = actors.recover(tenants, !ready);
+      auto again = actors.recover(tenants, !ready, sweep_patience);
       if (!again || ready) return;
       ready = true;
       http::set_ready(*state, true);
@@ -415,7 +449,7 @@ int serve(const LoadedConfig& loaded) {
     wait_until_closed(threads, config.server.drain_s);
     for (auto& thread : threads) thread->stop();
     threads.clear();
-    actors.stop();
+    if (!actors.stop()) give_up_stopping();
   }
   if (database->postgres) {
     auto stopped = database->postgres->stop();

@@ -138,6 +138,8 @@ constexpr auto keys = std::to_array<Key>({
            "bytes waiting for a slow reader; beyond: reload"),
     number(SARA_KEY(live, queue_events_max), 1, million,
            "events waiting for a slow reader; beyond: reload"),
+    number(SARA_KEY(live, held_bytes_max), kib, 64 * 1024 * mib,
+           "all events that wait for readers of one io thread; beyond: reload"),
     number(SARA_KEY(live, mark_s), 1, 3600, "between two marks of how far the feed is"),
     number(SARA_KEY(live, resync_patience_s), 1, 3600,
            "for a slow reader that was told to reload; then it is closed"),
@@ -156,6 +158,7 @@ constexpr auto keys = std::to_array<Key>({
            "connections that read; of several, the first quarter is for webhooks alone"),
     number(SARA_KEY(database, group_max), 1, 10000, "writes that share one commit"),
     number(SARA_KEY(database, commit_deadline_ms), 1, day_ms, "then a request is answered 503"),
+    number(SARA_KEY(database, read_deadline_ms), 1, day_ms, "the same for one that only reads"),
 
     number(SARA_KEY(actors, threads), 1, 256, "threads that run actors"),
     number(SARA_KEY(actors, throughput), 1, million,

@@ -58,6 +58,7 @@ struct LiveConfig {
   std::chrono::seconds pong_timeout_s{60};
   std::size_t queue_bytes_max = 256u << 10;
   std::size_t queue_events_max = 512;
+  std::size_t held_bytes_max = 64u << 20;
   std::chrono::seconds mark_s{10};
   std::chrono::seconds resync_patience_s{10};
   std::size_t replay_events_max = 100000;
@@ -73,6 +74,7 @@ struct DatabaseConfig {
   int readers = 3;
   std::size_t group_max = 256;
   Millis commit_deadline_ms{1000};
+  Millis read_deadline_ms{5000};
 };
 
 struct ActorsConfig {

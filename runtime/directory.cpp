@@ -10,6 +10,7 @@
 
 #include "actors/conversation.hpp"
 #include "actors/tenant.hpp"
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "base/metric.hpp"
 #include "messages/error.hpp"
@@ -157,6 +158,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
   /// comes, so that nothing overtakes.
   void reload(const EntityKey& key) {
     conversations[key].loading = true;
+    fault::point("directory.reload");
     auto desk = shared_from_this();
     begin_read();
     self->request(context->reader(), std::chrono::seconds(10),

@@ -1,6 +1,8 @@
 // Postgres array literals: many rows travel as one parameter per column and become rows by unnest.
 #pragma once
 
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -9,14 +11,15 @@
 
 namespace sara::storage {
 
-/// Builds {1,2,NULL,"text"}.
+/// Builds {1,2,NULL,"text"}. NULLs at its end are left out: where several arrays become rows
+/// together, unnest fills the shorter ones up with NULL, and a column of NULLs costs nothing.
 class Array {
  public:
   Array& add(std::int64_t value) {
     separate();
     char digits[24];
-    int n = std::snprintf(digits, sizeof digits, "%lld", static_cast<long long>(value));
-    out_.append(digits, static_cast<std::size_t>(n));
+    auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+    out_.append(digits, end);
     return *this;
   }
   Array& add(bool value) {
@@ -40,26 +43,26 @@ class Array {
   Array& add(std::string_view text) {
     separate();
     out_ += '"';
-    std::size_t start = 0;
-    for (std::size_t i = 0; i < text.size(); ++i)
-      if (text[i] == '"' || text[i] == '\\') {
-        out_.append(text, start, i - start);
-        out_ += '\\';
-        start = i;
-      }
-    out_.append(text, start, text.size() - start);
+    for (;;) {
+      auto end = std::min(text.find('"'), text.find('\\'));
+      out_.append(text.substr(0, end));
+      if (end == text.npos) break;
+      out_ += '\\';
+      out_ += text[end];
+      text.remove_prefix(end + 1);
+    }
     out_ += '"';
     return *this;
   }
   Array& null() {
-    separate();
-    out_ += "NULL";
+    ++nulls_;
     return *this;
   }
-  /// The value, or NULL if it is empty (zero, "", no id).
+  /// The value, or NULL if it is empty (zero, false, "", no id).
   Array& or_null(std::string_view text) { return text.empty() ? null() : add(text); }
   Array& or_null(const Uuid& id) { return id ? add(id) : null(); }
   Array& or_null(std::int64_t value) { return value == 0 ? null() : add(value); }
+  Array& or_null(bool value) { return value ? add(value) : null(); }
 
   bool empty() const { return out_.size() == 1; }
   /// The finished literal; nothing may be added after it.
@@ -72,8 +75,10 @@ class Array {
  private:
   void separate() {
     if (out_.size() > 1) out_ += ',';
+    for (; nulls_ > 0; --nulls_) out_ += "NULL,";
   }
   std::string out_ = "{";
+  std::size_t nulls_ = 0;  ///< not written yet
   bool closed_ = false;
 };
 

@@ -1,6 +1,7 @@
 // SQL of contacts and conversations.
 #include "storage/conversation.hpp"
 
+#include "base/fault.hpp"
 #include "base/text.hpp"
 #include "storage/delivery.hpp"
 #include "storage/registry.hpp"
@@ -12,32 +13,44 @@ using namespace domain;
 
 namespace {
 
-const Query save_conversations{"conversation.save", R"sql(
-  INSERT INTO conversation (tenant_id, id, contact_id, seq, unread, inbound_count, outbound_count,
-    read_seq, opened_at_ms, resolved_at_ms, updated_at_ms, last_seq, last_at_ms, sla_due_at_ms,
-    sentiment, last_direction, last_channel, status, channel, urgency_rank, flagged, sla_breached,
-    assigned_to, intent, urgency, state, labels, reach, last_preview)
-  SELECT x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15, x16, x17, x18, x19, x20,
-    x21, x22, x23, x24, x25, x26, x27::text[], x28, x29
+// What is usual for a conversation travels as NULL, which costs nothing (storage/array.hpp).
+const Query insert_conversations{"conversation.insert", R"sql(
+  INSERT INTO conversation (tenant_id, id, contact_id, seq, listed_seq, unread, inbound_count,
+    outbound_count, read_seq, opened_at_ms, resolved_at_ms, updated_at_ms, last_seq, last_at_ms,
+    sla_due_at_ms, sentiment, last_direction, last_channel, status, channel, urgency_rank, flagged,
+    sla_breached, assigned_to, intent, urgency, state, labels, reach, last_preview)
+  SELECT t, i, co, s, s, coalesce(un, 0), coalesce(ic, 0), coalesce(oc, 0), coalesce(rs, 0), op,
+    coalesce(re, 0), up, coalesce(ls, 0), coalesce(la, 0), coalesce(sd, 0), se, ld, lc,
+    coalesce(st, 0), ch, coalesce(ur, 0), coalesce(fl, false), coalesce(sb, false), ass, inte, urg,
+    sta, lab::text[], rea, coalesce(pre, '')
   FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[],
     $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
     $13::bigint[], $14::bigint[], $15::float8[], $16::smallint[], $17::smallint[],
     $18::smallint[], $19::smallint[], $20::smallint[], $21::bool[], $22::bool[], $23::text[],
     $24::text[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[])
-    AS x(x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15, x16, x17, x18, x19, x20,
-         x21, x22, x23, x24, x25, x26, x27, x28, x29)
-  ON CONFLICT (tenant_id, id) DO UPDATE SET
-    seq = excluded.seq, unread = excluded.unread, inbound_count = excluded.inbound_count,
-    outbound_count = excluded.outbound_count, read_seq = excluded.read_seq,
-    resolved_at_ms = excluded.resolved_at_ms, updated_at_ms = excluded.updated_at_ms,
-    last_seq = excluded.last_seq, last_at_ms = excluded.last_at_ms,
-    sla_due_at_ms = excluded.sla_due_at_ms, sentiment = excluded.sentiment,
-    last_direction = excluded.last_direction, last_channel = excluded.last_channel,
-    status = excluded.status, channel = excluded.channel, urgency_rank = excluded.urgency_rank,
-    flagged = excluded.flagged, sla_breached = excluded.sla_breached,
-    assigned_to = excluded.assigned_to, intent = excluded.intent, urgency = excluded.urgency,
-    state = excluded.state, labels = excluded.labels, reach = excluded.reach,
-    last_preview = excluded.last_preview)sql"};
+    AS x(t, i, co, s, un, ic, oc, rs, op, re, up, ls, la, sd, se, ld, lc, st, ch, ur, fl, sb, ass,
+         inte, urg, sta, lab, rea, pre))sql"};
+
+// No indexed column changes, so that the row stays on its page; listed_seq follows later
+// (storage/inbox.hpp). The sequence before it is the fence against a second owner.
+const Query update_conversations{"conversation.update", R"sql(
+  UPDATE conversation c SET
+    seq = s, unread = coalesce(un, 0), inbound_count = coalesce(ic, 0),
+    outbound_count = coalesce(oc, 0), read_seq = coalesce(rs, 0),
+    resolved_at_ms = coalesce(re, 0), updated_at_ms = up, last_seq = coalesce(ls, 0),
+    last_at_ms = coalesce(la, 0), sla_due_at_ms = coalesce(sd, 0), sentiment = se,
+    last_direction = ld, last_channel = lc, status = coalesce(st, 0), channel = ch,
+    urgency_rank = coalesce(ur, 0), flagged = coalesce(fl, false),
+    sla_breached = coalesce(sb, false), assigned_to = ass, intent = inte, urgency = urg,
+    state = sta, labels = lab::text[], reach = rea, last_preview = coalesce(pre, '')
+  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+    $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
+    $13::bigint[], $14::float8[], $15::smallint[], $16::smallint[], $17::smallint[],
+    $18::smallint[], $19::smallint[], $20::bool[], $21::bool[], $22::text[], $23::text[],
+    $24::text[], $25::text[], $26::text[], $27::text[], $28::text[])
+    AS x(t, i, s, before, un, ic, oc, rs, re, up, ls, la, sd, se, ld, lc, st, ch, ur, fl, sb, ass,
+         inte, urg, sta, lab, rea, pre)
+  WHERE c.tenant_id = t AND c.id = i AND c.seq = before)sql"};
 
 const Query save_contacts{"contact.save", R"sql(
   INSERT INTO contact (tenant_id, id, created_at_ms, updated_at_ms, external_id, name)
@@ -84,11 +97,8 @@ const std::string by_ids_sql = std::string("SELECT ") + conversation_columns + R
   FROM conversation c WHERE c.tenant_id = $1 AND c.id = ANY ($2::uuid[]))sql";
 const Query conversations_by_id{"conversation.by_ids", by_ids_sql.c_str()};
 
-// Each filter is off when its parameter is null. The order is a key and the sequence behind it.
-std::string inbox_sql(const char* key, const char* order, const char* compare) {
-  return std::string("SELECT ") + conversation_columns + R"sql(
-  FROM conversation c
-  WHERE c.tenant_id = $1
+// Each filter is off when its parameter is null.
+constexpr const char* inbox_filter = R"sql( c.tenant_id = $1
     AND ($2::smallint IS NULL OR c.status = $2) AND ($3::smallint IS NULL OR c.channel = $3)
     AND ($4::text IS NULL OR c.intent = $4) AND ($5::text IS NULL OR c.urgency = $5)
     AND ($6::text IS NULL OR coalesce(c.assigned_to, '') = $6)
@@ -98,20 +108,47 @@ std::string inbox_sql(const char* key, const char* order, const char* compare) {
          OR EXISTS (SELECT 1 FROM contact t WHERE t.tenant_id = c.tenant_id
                     AND t.id = c.contact_id AND t.name ILIKE $10)
          OR EXISTS (SELECT 1 FROM identity i WHERE i.tenant_id = c.tenant_id
-                    AND i.contact_id = c.contact_id AND i.address ILIKE $10))
-    AND ($12::bigint = 0 OR ()sql" +
-         key + ", c.seq) " + compare + R"sql( ($11::bigint, $12::bigint))
-  ORDER BY )sql" +
+                    AND i.contact_id = c.contact_id AND i.address ILIKE $10)))sql";
+
+// By time: most conversations stand where the index says; those that have moved since are found by
+// the newest events and merged in (storage/inbox.hpp). There is no key but the sequence ($11).
+std::string inbox_by_time(const char* order, const char* compare) {
+  auto behind = [&](const char* column) {
+    return std::string(" AND ($11::bigint IS NOT NULL) AND ($12::bigint = 0 OR ") + column + " " +
+           compare + " $12)";
+  };
+  return std::string("SELECT ") + conversation_columns + R"sql(
+  FROM ((SELECT c.* FROM conversation c WHERE)sql" +
+         inbox_filter + behind("c.listed_seq") + R"sql( AND c.listed_seq = c.seq
+         ORDER BY c.listed_seq )sql" +
+         order + R"sql( LIMIT $13)
+        UNION ALL
+        (SELECT c.* FROM (SELECT DISTINCT j.conversation_id AS id FROM journal j
+                          WHERE j.tenant_id = $1 AND j.conversation_id IS NOT NULL
+                            AND j.seq > coalesce((SELECT o.listed_seq FROM conversation_order o
+                                                  WHERE o.tenant_id = $1), 0)) m
+         JOIN conversation c ON c.id = m.id WHERE)sql" +
+         inbox_filter + behind("c.seq") + R"sql( AND c.listed_seq <> c.seq
+         ORDER BY c.seq )sql" +
+         order + R"sql( LIMIT $13)) c
+  ORDER BY c.seq )sql" +
          order + " LIMIT $13";
 }
-const std::string newest_first = inbox_sql("0::bigint", "c.seq DESC", "<");
-const std::string oldest_first = inbox_sql("0::bigint", "c.seq", ">");
+
+// By anything else: a key, and the sequence behind it.
+std::string inbox_by_key(const char* key, const char* order, const char* compare) {
+  return std::string("SELECT ") + conversation_columns + " FROM conversation c WHERE" +
+         inbox_filter + " AND ($12::bigint = 0 OR (" + key + ", c.seq) " + compare +
+         " ($11::bigint, $12::bigint)) ORDER BY " + order + " LIMIT $13";
+}
+const std::string newest_first = inbox_by_time("DESC", "<");
+const std::string oldest_first = inbox_by_time("ASC", ">");
 // Conversations without a due time come last.
-const std::string due_first = inbox_sql(
+const std::string due_first = inbox_by_key(
     "CASE WHEN c.sla_due_at_ms = 0 THEN 9000000000000000 ELSE c.sla_due_at_ms END",
     "CASE WHEN c.sla_due_at_ms = 0 THEN 9000000000000000 ELSE c.sla_due_at_ms END, c.seq", ">");
 const std::string urgent_first =
-    inbox_sql("c.urgency_rank::bigint", "c.urgency_rank DESC, c.seq DESC", "<");
+    inbox_by_key("c.urgency_rank::bigint", "c.urgency_rank DESC, c.seq DESC", "<");
 const Query inbox_newest{"inbox.newest", newest_first.c_str()};
 const Query inbox_oldest{"inbox.oldest", oldest_first.c_str()};
 const Query inbox_due{"inbox.sla_due", due_first.c_str()};
@@ -135,10 +172,18 @@ const Query contact_list{"contact.list", R"sql(
   WHERE c.tenant_id = $1 AND ($2::text IS NULL OR c.name ILIKE $2 OR EXISTS (
           SELECT 1 FROM identity i WHERE i.tenant_id = $1 AND i.contact_id = c.id
           AND i.address ILIKE $2))
-    AND ($3::text IS NULL OR EXISTS (SELECT 1 FROM identity i WHERE i.tenant_id = $1
-          AND i.contact_id = c.id AND i.address = $3))
-    AND ($4::text IS NULL OR c.external_id = $4) AND ($5::uuid IS NULL OR c.id < $5)
+    AND ($3::uuid[] IS NULL OR c.id = ANY ($3)) AND ($4::text IS NULL OR c.external_id = $4)
+    AND ($5::uuid IS NULL OR c.id < $5)
   ORDER BY c.id DESC LIMIT $6)sql"};
+
+// The key of identities is (tenant, channel, address): a look on each channel finds them.
+const Query contacts_at{"contact.at_address", R"sql(
+  SELECT contact_id FROM identity
+  WHERE tenant_id = $1 AND channel = ANY ($2::smallint[]) AND address = $3)sql"};
+
+/// For reads with filters that may be off: planned with their values each time. A plan that fits
+/// all of them reads and sorts every row of the tenant.
+constexpr const char* plan_afresh = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 const Query holder_of_identity{"contact.holder", R"sql(
   SELECT i.contact_id FROM unnest($2::smallint[], $3::text[]) AS x(c, a)
@@ -239,54 +284,75 @@ const std::string* or_null(const std::string& value) { return value.empty() ? nu
 
 void ConversationColumns::add(TenantId tenant_id, const Conversation& c, Sequence first,
                               Sequence last) {
-  tenant.add(tenant_id);
-  id.add(c.id);
-  contact.add(c.contact_id);
-  seq.add(last);
-  unread.add(c.unread);
-  inbound_count.add(c.inbound_count);
-  outbound_count.add(c.outbound_count);
-  read_seq.add(c.read_seq);
-  opened_at.add(to_millis(c.opened_at));
-  resolved_at.add(to_millis(c.resolved_at));
-  updated_at.add(to_millis(c.updated_at));
-  last_seq.add(WriteSet::resolve(c.last_message.seq, first));
-  last_at.add(to_millis(c.last_message.at));
-  sla_due_at.add(to_millis(c.marks.sla_due_at));
+  const bool fresh = c.seq == 0;
+  auto& to = fresh ? fresh_ : known_;
+  to.tenant.add(tenant_id);
+  to.id.add(c.id);
+  to.seq.add(last);
+  if (fresh) {
+    to.contact.add(c.contact_id);
+    to.opened_at.add(to_millis(c.opened_at));
+  } else {
+    to.seq_before.add(c.seq);
+    updated_.emplace_back(tenant_id, c.id);
+  }
+  to.unread.or_null(c.unread);
+  to.inbound_count.or_null(c.inbound_count);
+  to.outbound_count.or_null(c.outbound_count);
+  to.read_seq.or_null(c.read_seq);
+  to.resolved_at.or_null(to_millis(c.resolved_at));
+  to.updated_at.add(to_millis(c.updated_at));
+  to.last_seq.or_null(WriteSet::resolve(c.last_message.seq, first));
+  to.last_at.or_null(to_millis(c.last_message.at));
+  to.sla_due_at.or_null(to_millis(c.marks.sla_due_at));
   if (c.has_sentiment)
-    sentiment.add(c.sentiment);
+    to.sentiment.add(c.sentiment);
   else
-    sentiment.null();
-  last_direction.add(static_cast<std::int64_t>(c.last_message.direction));
-  last_channel.add(static_cast<std::int64_t>(c.last_message.channel));
-  status.add(static_cast<std::int64_t>(c.marks.status));
-  channel.add(static_cast<std::int64_t>(c.marks.channel));
-  urgency_rank.add(static_cast<std::int64_t>(storage::urgency_rank(c.marks.urgency)));
-  flagged.add(c.marks.flagged);
-  sla_breached.add(c.marks.sla_breached);
-  assigned_to.or_null(c.marks.assigned_to);
-  intent.or_null(c.marks.intent);
-  urgency.or_null(c.marks.urgency);
-  state.add(std::string_view(c.state));
+    to.sentiment.null();
+  to.last_direction.add(static_cast<std::int64_t>(c.last_message.direction));
+  to.last_channel.add(static_cast<std::int64_t>(c.last_message.channel));
+  to.status.or_null(static_cast<std::int64_t>(c.marks.status));
+  to.channel.add(static_cast<std::int64_t>(c.marks.channel));
+  to.urgency_rank.or_null(static_cast<std::int64_t>(storage::urgency_rank(c.marks.urgency)));
+  to.flagged.or_null(c.marks.flagged);
+  to.sla_breached.or_null(c.marks.sla_breached);
+  to.assigned_to.or_null(c.marks.assigned_to);
+  to.intent.or_null(c.marks.intent);
+  to.urgency.or_null(c.marks.urgency);
+  to.state.add(std::string_view(c.state));
   if (c.marks.labels.empty()) {
-    labels.null();
+    to.labels.null();
   } else {
     Array list;
     for (auto& label : c.marks.labels) list.add(std::string_view(label));
-    labels.add(std::string_view(list.str()));
+    to.labels.add(std::string_view(list.str()));
   }
-  reach.add(std::string_view(write_reach(c.reach)));
-  last_preview.add(std::string_view(c.last_message.preview));
+  to.reach.add(std::string_view(write_reach(c.reach)));
+  to.last_preview.or_null(c.last_message.preview);
 }
 
 void ConversationColumns::save(Connection& db) {
-  if (id.empty()) return;
-  db.run(save_conversations, tenant.str(), id.str(), contact.str(), seq.str(), unread.str(),
-         inbound_count.str(), outbound_count.str(), read_seq.str(), opened_at.str(),
-         resolved_at.str(), updated_at.str(), last_seq.str(), last_at.str(), sla_due_at.str(),
-         sentiment.str(), last_direction.str(), last_channel.str(), status.str(), channel.str(),
-         urgency_rank.str(), flagged.str(), sla_breached.str(), assigned_to.str(), intent.str(),
-         urgency.str(), state.str(), labels.str(), reach.str(), last_preview.str());
+  if (auto& c = fresh_; !c.id.empty())
+    db.run(insert_conversations, c.tenant.str(), c.id.str(), c.contact.str(), c.seq.str(),
+           c.unread.str(), c.inbound_count.str(), c.outbound_count.str(), c.read_seq.str(),
+           c.opened_at.str(), c.resolved_at.str(), c.updated_at.str(), c.last_seq.str(),
+           c.last_at.str(), c.sla_due_at.str(), c.sentiment.str(), c.last_direction.str(),
+           c.last_channel.str(), c.status.str(), c.channel.str(), c.urgency_rank.str(),
+           c.flagged.str(), c.sla_breached.str(), c.assigned_to.str(), c.intent.str(),
+           c.urgency.str(), c.state.str(), c.labels.str(), c.reach.str(), c.last_preview.str());
+  if (updated_.empty()) return;
+  auto& c = known_;
+  auto done = db.run(
+      update_conversations, c.tenant.str(), c.id.str(), c.seq.str(), c.seq_before.str(),
+      c.unread.str(), c.inbound_count.str(), c.outbound_count.str(), c.read_seq.str(),
+      c.resolved_at.str(), c.updated_at.str(), c.last_seq.str(), c.last_at.str(),
+      c.sla_due_at.str(), c.sentiment.str(), c.last_direction.str(), c.last_channel.str(),
+      c.status.str(), c.channel.str(), c.urgency_rank.str(), c.flagged.str(),
+      c.sla_breached.str(), c.assigned_to.str(), c.intent.str(), c.urgency.str(), c.state.str(),
+      c.labels.str(), c.reach.str(), c.last_preview.str());
+  if (static_cast<std::size_t>(done.affected_rows()) != updated_.size())
+    throw BrokenWork{{Errc::unavailable, "a conversation has changed meanwhile; try again", {}},
+                     Failure::conflict};
 }
 
 void ContactColumns::add(TenantId tenant_id, const Contact& contact,
@@ -400,7 +466,7 @@ Result<std::vector<InboxRow>> list_inbox(Connection& db, TenantId tenant, const 
   if (f.status) status = static_cast<int>(*f.status);
   if (f.channel) channel = static_cast<int>(*f.channel);
   std::string pattern = f.text.empty() ? "" : like(f.text);
-  auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
+  auto done = db.transact({tenant}, true, plan_afresh, [&](const pqxx::result&) {
     std::vector<Conversation> conversations;
     for (auto row :
          db.run(query, to_string(tenant), or_null(status), or_null(channel), or_null(f.intent),
@@ -455,9 +521,17 @@ Result<std::vector<Contact>> list_contacts(Connection& db, TenantId tenant,
   std::vector<Contact> result;
   std::string pattern = q.text.empty() ? "" : like(q.text);
   std::string before = q.before ? to_string(q.before) : "";
-  auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
+  auto done = db.transact({tenant}, true, plan_afresh, [&](const pqxx::result&) {
+    std::string at_address;
+    if (!q.address.empty()) {
+      Array channels, ids;
+      for (int c = 0; c <= static_cast<int>(Channel::custom); ++c) channels.add(std::int64_t{c});
+      for (auto row : db.run(contacts_at, to_string(tenant), channels.str(), q.address))
+        ids.add(to_uuid(row[0]));
+      at_address = ids.str();
+    }
     std::vector<Key> wanted;
-    for (auto row : db.run(contact_list, to_string(tenant), or_null(pattern), or_null(q.address),
+    for (auto row : db.run(contact_list, to_string(tenant), or_null(pattern), or_null(at_address),
                            or_null(q.external_id), or_null(before), q.limit))
       wanted.emplace_back(tenant, ContactId{to_uuid(row[0])});
     auto contacts = load_contacts(db, wanted);
@@ -496,6 +570,7 @@ Result<ContactId> create_contact(Connection& db, TenantId tenant, const Contact&
     ContactColumns columns;
     columns.add(tenant, contact, contact.identities);
     columns.save(db);
+    fault::point("conversation.contact");
     put_idempotency(db, tenant, idempotency, now);
   });
   if (!done) return fail(done.error());

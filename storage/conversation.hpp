@@ -13,15 +13,24 @@
 
 namespace sara::storage {
 
-/// Rows of the conversation upsert of one group.
-struct ConversationColumns {
-  Array tenant, id, contact, seq, unread, inbound_count, outbound_count, read_seq, opened_at,
-      resolved_at, updated_at, last_seq, last_at, sla_due_at, sentiment, last_direction,
-      last_channel, status, channel, urgency_rank, flagged, sla_breached, assigned_to, intent,
-      urgency, state, labels, reach, last_preview;
-  /// first, last: the sequences of the set that carries it.
+/// The conversations that one group saves: new ones are inserted, known ones updated.
+class ConversationColumns {
+ public:
+  /// first, last: the sequences of the set that carries it. c.seq: as it was before the set.
   void add(TenantId tenant_id, const domain::Conversation& c, Sequence first, Sequence last);
+  /// A row that is not as its only writer left it is a conflict: nothing is saved.
   void save(Connection& db);
+  const std::vector<std::pair<TenantId, ConversationId>>& updated() const { return updated_; }
+
+ private:
+  struct Columns {
+    Array tenant, id, contact, seq, seq_before, unread, inbound_count, outbound_count, read_seq,
+        opened_at, resolved_at, updated_at, last_seq, last_at, sla_due_at, sentiment,
+        last_direction, last_channel, status, channel, urgency_rank, flagged, sla_breached,
+        assigned_to, intent, urgency, state, labels, reach, last_preview;
+  };
+  Columns fresh_, known_;
+  std::vector<std::pair<TenantId, ConversationId>> updated_;
 };
 
 /// Rows of the contact upsert and the identity insert of one group.

@@ -63,6 +63,9 @@ const std::string due_reports_sql = std::string("SELECT d.tenant_id, j.subject, 
 const Query due_reports{"delivery.due_reports", due_reports_sql.c_str()};
 
 constexpr std::size_t due_max = 10'000;  // as in the statements
+constexpr std::size_t recent_messages_max = 100'000;
+// Look-ups of statuses end after ten seconds; two generations are at least one minute.
+constexpr auto recent_for = std::chrono::minutes{1};
 
 }  // namespace
 
@@ -106,6 +109,31 @@ std::set<MessageKey> find_known_messages(Connection& db, const std::vector<Messa
   }
   for (auto row : db.run(known_messages, tenants.str(), providers.str(), ids.str()))
     found.emplace(TenantId{to_uuid(row[0])}, to_enum<Provider>(row[1]), row[2].c_str());
+  return found;
+}
+
+void RecentMessages::add(TenantId tenant, const std::vector<Delivery>& deliveries, TimePoint now) {
+  for (auto& delivery : deliveries) {
+    if (delivery.provider_message_id.empty()) continue;
+    // The wall clock may jump back; that only keeps a generation longer.
+    if (now - began_ > recent_for) {
+      before_ = std::move(now_);
+      now_ = {};
+      began_ = now;
+    }
+    if (now_.keys.size() < recent_messages_max)
+      now_.keys.emplace(tenant, delivery.provider, delivery.provider_message_id);
+    else
+      now_.complete = false;
+  }
+}
+
+std::set<MessageKey> RecentMessages::among(Connection& db,
+                                           const std::vector<MessageKey>& wanted) const {
+  if (!now_.complete || !before_.complete) return find_known_messages(db, wanted);
+  std::set<MessageKey> found;
+  for (auto& key : wanted)
+    if (now_.keys.contains(key) || before_.keys.contains(key)) found.insert(key);
   return found;
 }
 

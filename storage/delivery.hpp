@@ -25,6 +25,24 @@ using MessageKey = std::tuple<TenantId, domain::Provider, std::string>;
 /// Inside a transaction: which of these provider messages have a delivery row.
 std::set<MessageKey> find_known_messages(Connection& db, const std::vector<MessageKey>& wanted);
 
+/// The provider messages that one writer has recorded in the last minutes. A status that found no
+/// message was looked up less long ago, so only these can have come in between.
+class RecentMessages {
+ public:
+  /// Their delivery rows are committed.
+  void add(TenantId tenant, const std::vector<domain::Delivery>& deliveries, TimePoint now);
+  /// Inside a transaction; asks the database only where more was recorded than is remembered.
+  std::set<MessageKey> among(Connection& db, const std::vector<MessageKey>& wanted) const;
+
+ private:
+  struct Generation {
+    std::set<MessageKey> keys;
+    bool complete = true;
+  };
+  Generation now_, before_;
+  TimePoint began_{};
+};
+
 Result<std::vector<domain::Delivery>> find_deliveries(Connection& db, TenantId tenant,
                                                       domain::Provider provider,
                                                       const std::vector<std::string>& ids,

@@ -6,6 +6,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "storage/array.hpp"
 #include "storage/conversation.hpp"
@@ -109,12 +110,28 @@ const std::string failures_sql = std::string("SELECT ") + journal_columns + R"sq
 const Query failures{"journal.failures", failures_sql.c_str()};
 
 constexpr std::size_t tenants_remembered_max = 100'000;
+constexpr int look_first_groups = 16;
+constexpr std::size_t tenants_per_tidy = 64;
+constexpr std::size_t listed_per_group = 128;
+constexpr std::size_t listed_per_tidy = 2048;
 constexpr auto idempotency_kept = std::chrono::hours{24};
 constexpr int doubt_rounds = 50;
 constexpr auto doubt_pause = std::chrono::milliseconds{100};
 constexpr Sequence no_limit = INT64_MAX;
 
 using TenantKey = std::pair<TenantId, std::string>;
+
+/// A redelivery key of an entry that outlives it.
+struct KeyInGroup {
+  TenantId tenant_id;
+  std::string_view key;
+  bool operator==(const KeyInGroup&) const = default;
+  struct Hash {
+    std::size_t operator()(const KeyInGroup& k) const {
+      return UuidHash{}(k.tenant_id) * 31 + std::hash<std::string_view>{}(k.key);
+    }
+  };
+};
 
 /// Columns of the journal insert, filled row by row.
 struct JournalColumns {
@@ -253,6 +270,7 @@ Result<std::int64_t> take_lease(Connection& connection, const std::string& holde
         connection.quote(holder) + ", taken_at_ms = " + std::to_string(to_millis(now)) +
         " RETURNING epoch");
     for (auto row : rows) epoch = std::max(epoch, row[0].as<std::int64_t>());
+    fault::point("journal.lease");
     // All shards carry the same epoch, whatever ran between.
     connection.execute("UPDATE writer_lease SET epoch = " + std::to_string(epoch));
   });
@@ -270,7 +288,8 @@ GroupWriter::GroupWriter(Connection& connection, Lease lease)
 }
 
 Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<Outcome>& outcomes,
-                                  TimePoint now, std::vector<JournalEvent>* events) {
+                                  TimePoint now, std::vector<JournalEvent>* events,
+                                  bool look_first) {
   std::vector<TenantId> tenants;
   for (auto* set : sets) tenants.push_back(set->tenant_id);
   std::sort(tenants.begin(), tenants.end());
@@ -278,29 +297,39 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
 
   std::unordered_map<TenantId, Sequence> next;
   std::vector<JournalEvent> made;
+  ConversationColumns conversations;
+  InboxOrder::Step listed;
 
   auto done = db_.transact(tenants, false, fence_, [&](const pqxx::result& fenced) {
     if (static_cast<std::size_t>(fenced.size()) != lease_.shards.size())
       throw BrokenWork{{Errc::stale, "another server writes to this database now", {}},
                        Failure::fenced};
 
+    fault::point("journal.begun");
     // Where each tenant's numbering stands.
-    Array unknown;
+    std::vector<TenantId> unknown;
     for (auto tenant : tenants)
       if (auto there = next_.find(tenant); there != next_.end())
         next[tenant] = there->second;
       else
-        unknown.add(tenant);
-    if (!unknown.empty())
-      for (auto row : db_.run(last_sequences, unknown.str()))
+        unknown.push_back(tenant);
+    if (!unknown.empty()) {
+      Array list;
+      for (auto tenant : unknown) list.add(tenant);
+      for (auto row : db_.run(last_sequences, list.str()))
         next[TenantId{to_uuid(row[0])}] = to_int(row[1]) + 1;
+      order_.load(db_, unknown);
+    }
+    std::vector<std::pair<TenantId, Sequence>> newest;
+    for (auto& [tenant, sequence] : next) newest.emplace_back(tenant, sequence - 1);
 
     // What is there already, and what shares a key inside this group.
     std::vector<TenantKey> keys, idempotency_keys;
     std::vector<std::tuple<TenantId, Provider, std::string>> waiting;
     for (auto* set : sets) {
       for (auto& entry : set->entries) {
-        if (!entry.dedupe_key.empty()) keys.emplace_back(set->tenant_id, entry.dedupe_key);
+        if (look_first && !entry.dedupe_key.empty())
+          keys.emplace_back(set->tenant_id, entry.dedupe_key);
         if (entry.kind == EventKind::webhook_unmatched)
           waiting.emplace_back(set->tenant_id, entry.provider, entry.subject);
       }
@@ -310,11 +339,11 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     auto there = keys_there(db_, find_keys, keys);
     auto answered = keys_there(db_, find_idempotency_keys, idempotency_keys,
                                to_millis(now - idempotency_kept));
-    auto known_messages = find_known_messages(db_, waiting);
-    std::set<TenantKey> in_group;
+    auto known_messages = recent_messages_.among(db_, waiting);
+    std::unordered_set<KeyInGroup, KeyInGroup::Hash> in_group;
+    std::vector<KeyInGroup> mine;
 
     JournalColumns journal;
-    ConversationColumns conversations;
     ContactColumns contacts;
     DeliveryColumns deliveries;
     Array failure_tenant, failure_seq, applied_tenant, applied_seq, erased_tenant, erased_seq;
@@ -324,29 +353,32 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     for (std::size_t i = 0; i < sets.size(); ++i) {
       auto& set = *sets[i];
       auto& outcome = outcomes[i] = Outcome{};
-      if (answered.contains({set.tenant_id, set.idempotency.key})) {
+      if (!answered.empty() && answered.contains({set.tenant_id, set.idempotency.key})) {
         outcome.error = {Errc::idempotency_running, "this key has just been used; ask again", {}};
         continue;
       }
-      std::vector<TenantKey> mine;
+      mine.clear();
       for (auto& entry : set.entries) {
         if (entry.dedupe_key.empty()) continue;
-        TenantKey key{set.tenant_id, entry.dedupe_key};
-        if (there.contains(key)) outcome.duplicates.push_back(entry.dedupe_key);
-        else if (in_group.contains(key)) outcome.again = true;
+        KeyInGroup key{set.tenant_id, entry.dedupe_key};
+        if (!there.empty() && there.contains({set.tenant_id, entry.dedupe_key}))
+          outcome.duplicates.push_back(entry.dedupe_key);
+        else if (in_group.contains(key))
+          outcome.again = true;
         else if (entry.kind == EventKind::webhook_unmatched &&
                  known_messages.contains({set.tenant_id, entry.provider, entry.subject}))
           outcome.matched.push_back(entry.dedupe_key);
-        mine.push_back(std::move(key));
+        mine.push_back(key);
       }
       if (outcome.again || !outcome.duplicates.empty() || !outcome.matched.empty()) continue;
       in_group.insert(mine.begin(), mine.end());
       any = true;
 
-      Sequence first = next[set.tenant_id];
+      Sequence& number = next[set.tenant_id];
+      const Sequence first = number;
       outcome.first_seq = first;
       for (auto& entry : set.entries) {
-        entry.seq = next[set.tenant_id]++;
+        entry.seq = number++;
         journal.add(set.tenant_id, entry, first);
         if (entry.kind == EventKind::webhook_failed) {
           failure_tenant.add(set.tenant_id);
@@ -359,7 +391,7 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
       }
       if (set.contact_is_new || set.contact_changed)
         contacts.add(set.tenant_id, *set.contact, set.new_identities);
-      Sequence last = next[set.tenant_id] - 1;
+      const Sequence last = number - 1;
       for (auto& conversation : set.conversations)
         conversations.add(set.tenant_id, conversation, first, last);
       for (auto& delivery : set.deliveries) deliveries.add(set.tenant_id, delivery, first);
@@ -379,21 +411,29 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     if (!any) return;
     if (!journal.seq.empty()) journal.insert(db_);
+    fault::point("journal.entries");
     contacts.save(db_);
+    fault::point("journal.contacts");
     conversations.save(db_);
+    fault::point("journal.conversations");
     deliveries.save(db_);
+    fault::point("journal.deliveries");
     if (!failure_seq.empty()) db_.run(append_failures, failure_tenant.str(), failure_seq.str());
+    if (!failure_seq.empty()) fault::point("journal.failures");
     if (!applied_seq.empty()) db_.run(mark_applied, applied_tenant.str(), applied_seq.str());
     if (!erased_seq.empty()) {
       db_.run(erase_content, erased_tenant.str(), erased_seq.str());
+      fault::point("journal.erased");
       db_.run(erase_preview, erased_tenant.str(), erased_seq.str());
     }
     if (!ik_key.empty()) {
       db_.run(prune_idempotency, ik_tenant.str(), to_millis(now - idempotency_kept));
       db_.run(put_idempotency_rows, ik_tenant.str(), ik_key.str(), ik_hash.str(), ik_status.str(),
               ik_body.str(), ik_at.str());
+      fault::point("journal.idempotency");
     }
 
+    listed = order_.advance(db_, newest, listed_per_group, now);
     if (events == nullptr) return;
     for (std::size_t i = 0; i < sets.size(); ++i) {
       if (outcomes[i].first_seq == 0) continue;
@@ -413,20 +453,28 @@ Result<void> GroupWriter::attempt(std::span<WriteSet* const> sets, std::vector<O
     }
     attach_messages(db_, made);
   });
-  if (!done) return done;
+  // In doubt: whoever settles it knows whether these events are to be told.
+  if (!done && db_.failure() != Failure::commit_in_doubt) return done;
 
-  if (next_.size() > tenants_remembered_max) next_.clear();
+  if (next_.size() > tenants_remembered_max) {
+    next_.clear();
+    order_.forget_all();
+  }
   for (auto& [tenant, seq] : next) next_[tenant] = seq;
+  order_.committed(listed);
+  for (auto& [tenant, id] : conversations.updated()) order_.moved(tenant, id);
   if (events != nullptr)
     events->insert(events->end(), std::make_move_iterator(made.begin()),
                    std::make_move_iterator(made.end()));
-  return {};
+  return done;
 }
 
 Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
   if (set.entries.empty() || first == 0) return false;
   bool found = false;
-  auto done = db_.transact({set.tenant_id}, true, "", [&](const pqxx::result&) {
+  // The transaction in doubt may still be under way in Postgres: this lock waits for its end.
+  auto lock = fence_.substr(0, fence_.rfind("FOR SHARE")) + "FOR UPDATE";
+  auto done = db_.transact({set.tenant_id}, false, lock, [&](const pqxx::result&) {
     auto rows = db_.run(one_entry, to_string(set.tenant_id), first);
     auto& entry = set.entries.front();
     found = rows.size() == 1 && ConversationId{to_uuid(rows[0][0])} == entry.conversation_id &&
@@ -440,29 +488,46 @@ Result<bool> GroupWriter::is_there(const WriteSet& set, Sequence first) {
 Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets, TimePoint now,
                                                  std::vector<JournalEvent>* events) {
   std::vector<Outcome> outcomes(sets.size());
-  auto done = attempt(sets, outcomes, now, events);
-  if (done) return outcomes;
-  auto failure = db_.failure();
+  const auto told = events == nullptr ? 0 : events->size();
+  const bool looked_first = look_first_ > 0;
+  if (looked_first) --look_first_;
+  auto done = attempt(sets, outcomes, now, events, looked_first);
   // What this process believed of the numbering may be wrong now; the database knows.
-  for (auto* set : sets) next_.erase(set->tenant_id);
+  if (!done)
+    for (auto* set : sets) forget(set->tenant_id);
+  if (!done && !looked_first && db_.failure() == Failure::conflict) {
+    // The unique index is the judge, and it has found a redelivery: now it pays to ask for them.
+    look_first_ = look_first_groups;
+    done = attempt(sets, outcomes, now, events, true);
+    if (!done)
+      for (auto* set : sets) forget(set->tenant_id);
+  }
+  if (done) {
+    remember_messages(sets, outcomes, now);
+    return outcomes;
+  }
+  auto failure = db_.failure();
   if (failure == Failure::fenced) return fail(done.error());
   if (failure == Failure::commit_in_doubt) {
     // The connection went during COMMIT: ask for the group's first row on a new one.
-    auto written = std::find_if(outcomes.begin(), outcomes.end(),
-                                [](const Outcome& o) { return o.first_seq != 0; });
-    if (written != outcomes.end()) {
-      auto& set = *sets[static_cast<std::size_t>(written - outcomes.begin())];
+    std::size_t i = 0;
+    while (i < sets.size() && (outcomes[i].first_seq == 0 || sets[i]->entries.empty())) ++i;
+    if (i < sets.size()) {
       // A Postgres that restarts takes a moment; to say "not written" of what is written would
       // make a client send it twice.
-      for (int i = 0; i < doubt_rounds; ++i) {
-        auto there = is_there(set, written->first_seq);
+      for (int round = 0; round < doubt_rounds; ++round) {
+        auto there = is_there(*sets[i], outcomes[i].first_seq);
         if (there) {
-          if (*there) return outcomes;
+          if (*there) {
+            remember_messages(sets, outcomes, now);
+            return outcomes;
+          }
           break;
         }
         std::this_thread::sleep_for(doubt_pause);
       }
     }
+    if (events != nullptr) events->erase(events->begin() + static_cast<long>(told), events->end());
     return fail(done.error());
   }
   if (sets.size() > 1 && (failure == Failure::data || failure == Failure::conflict)) {
@@ -485,6 +550,37 @@ Result<std::vector<Outcome>> GroupWriter::commit(std::span<WriteSet* const> sets
     return outcomes;
   }
   return fail(done.error());
+}
+
+void GroupWriter::forget(TenantId tenant) {
+  next_.erase(tenant);
+  order_.forget(tenant);
+}
+
+void GroupWriter::remember_messages(std::span<WriteSet* const> sets,
+                                    const std::vector<Outcome>& outcomes, TimePoint now) {
+  for (std::size_t i = 0; i < sets.size(); ++i)
+    if (outcomes[i].first_seq != 0)
+      recent_messages_.add(sets[i]->tenant_id, sets[i]->deliveries, now);
+}
+
+bool GroupWriter::tidy(TimePoint now) {
+  auto tenants = order_.behind(tenants_per_tidy);
+  if (tenants.empty()) return false;
+  InboxOrder::Step listed;
+  auto done = db_.transact(tenants, false, "", [&](const pqxx::result&) {
+    std::vector<std::pair<TenantId, Sequence>> newest;
+    for (auto tenant : tenants)
+      if (auto there = next_.find(tenant); there != next_.end())
+        newest.emplace_back(tenant, there->second - 1);
+    listed = order_.advance(db_, newest, listed_per_tidy, now);
+  });
+  if (!done) {
+    for (auto tenant : tenants) forget(tenant);
+    return false;
+  }
+  order_.committed(listed);
+  return !order_.behind(1).empty();
 }
 
 Result<std::vector<JournalEvent>> replay_journal(Connection& db, TenantId tenant, Sequence after,

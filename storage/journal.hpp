@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "domain/journal.hpp"
+#include "storage/delivery.hpp"
+#include "storage/inbox.hpp"
 #include "storage/transaction.hpp"
 
 namespace sara::storage {
@@ -47,14 +49,25 @@ class GroupWriter {
   Result<std::vector<Outcome>> commit(std::span<domain::WriteSet* const> sets, TimePoint now,
                                       std::vector<domain::JournalEvent>* events);
 
+  /// Brings conversations to their place in the inbox's order where no commit has done it by the
+  /// way. Returns true if more are waiting.
+  bool tidy(TimePoint now);
+
  private:
   Result<void> attempt(std::span<domain::WriteSet* const> sets, std::vector<Outcome>& outcomes,
-                       TimePoint now, std::vector<domain::JournalEvent>* events);
+                       TimePoint now, std::vector<domain::JournalEvent>* events, bool look_first);
   Result<bool> is_there(const domain::WriteSet& set, Sequence first);
+  void forget(TenantId tenant);
+  void remember_messages(std::span<domain::WriteSet* const> sets,
+                         const std::vector<Outcome>& outcomes, TimePoint now);
   Connection& db_;
   Lease lease_;
   std::string fence_;
   std::unordered_map<TenantId, Sequence> next_;  ///< the tenant's next number; bounded
+  InboxOrder order_;
+  RecentMessages recent_messages_;
+  /// Groups that still look their keys up before they insert: redeliveries come in bursts.
+  int look_first_ = 0;
 };
 
 /// Entries of a journal page, oldest first, as events of the feed; `last_seq` is the newest there

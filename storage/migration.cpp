@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 #include "base/log.hpp"
 
 namespace sara::storage {
@@ -35,6 +36,26 @@ void make_role(pqxx::nontransaction& db) {
 
 }  // namespace
 
+bool is_migrated(Connection& db) {
+  std::size_t applied = 0;
+  bool bound = false;
+  auto done = db.transact({}, true, "", [&](const pqxx::result&) {
+    auto there = db.execute(
+        "SELECT to_regclass('migration') IS NOT NULL"
+        " AND coalesce(row_security_active(to_regclass('journal')), false)");
+    bound = there[0][0].as<bool>();
+    if (!bound) return;
+    std::map<int, std::string> sums;
+    for (auto row : db.execute("SELECT number, sha256 FROM migration"))
+      sums[row[0].as<int>()] = row[1].as<std::string>();
+    for (auto& migration : migrations())
+      if (auto sum = sums.find(migration.number);
+          sum != sums.end() && sum->second == sum_of(migration.sql))
+        ++applied;
+  });
+  return done && bound && applied == migrations().size();
+}
+
 Result<int> migrate(const std::string& url) {
   try {
     pqxx::connection connection(url);
@@ -58,14 +79,17 @@ Result<int> migrate(const std::string& url) {
       }
       db.exec("BEGIN");
       db.exec(std::string(migration.sql));
+      fault::point("migration.written");
       db.exec("INSERT INTO migration (number, name, sha256) VALUES (" +
               std::to_string(migration.number) + ", " + db.quote(std::string(migration.name)) +
               ", " + db.quote(sum_of(migration.sql)) + ")");
       db.exec("COMMIT");
+      fault::point("migration.committed");
       log::info("migration.applied", {{"name", migration.name}});
       ++done;
     }
     make_role(db);
+    fault::point("migration.unlocking");
     db.exec(unlock);
     return done;
   } catch (const pqxx::sql_error& e) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "storage/transaction.hpp"
 
 namespace sara::storage {
 
@@ -17,6 +18,11 @@ struct Migration {
 
 /// The migrations built into this binary, in order.
 const std::vector<Migration>& migrations();
+
+/// True if migrate() has nothing to do: each of ours is applied with our contents, and row-level
+/// security binds the connection's role. Costs two short queries on a connection that goes on to
+/// other things.
+bool is_migrated(Connection& connection);
 
 /// Applies what is missing, each in a transaction of its own; checks the sums of what is applied.
 /// Returns the number applied now.

@@ -2,8 +2,10 @@
 #include "storage/registry.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "base/crypto.hpp"
+#include "base/fault.hpp"
 #include "base/json.hpp"
 #include "base/random.hpp"
 #include "storage/array.hpp"
@@ -24,9 +26,10 @@ const Query get_api_key{"api_key.get", R"sql(
   SELECT tenant_id, role, encode(secret_sha256, 'hex') FROM api_key
   WHERE id = $1 AND revoked_at_ms IS NULL AND coalesce(expires_at_ms, $2) >= $2)sql"};
 const Query all_tenants{"tenant.all", "SELECT id FROM tenant ORDER BY id"};
-const Query tenant_name{"tenant.name", R"sql(
-  SELECT t.name, pg_snapshot_xmax(s)::text::bigint - (SELECT count(*) FROM pg_snapshot_xip(s))
-  FROM tenant t, pg_current_snapshot() s WHERE t.id = $1)sql"};
+const Query tenant_names{"tenant.names", R"sql(
+  SELECT t.id, t.name,
+         pg_snapshot_xmax(s)::text::bigint - (SELECT count(*) FROM pg_snapshot_xip(s))
+  FROM tenant t, pg_current_snapshot() s WHERE t.id = ANY ($1::uuid[]))sql"};
 const Query endpoint_tenant{"webhook_endpoint.tenant",
                             "SELECT tenant_id FROM webhook_endpoint WHERE endpoint = $1"};
 const Query put_endpoint{"webhook_endpoint.put", R"sql(
@@ -36,17 +39,17 @@ const Query drop_endpoint{
     "webhook_endpoint.drop",
     "DELETE FROM webhook_endpoint WHERE tenant_id = $1 AND integration_id = $2"};
 
-const Query get_data_keys{"data_key.all",
-                          "SELECT id, encode(sealed, 'hex') FROM data_key WHERE tenant_id = $1"
-                          " ORDER BY id"};
+const Query get_data_keys{"data_key.all", R"sql(
+  SELECT tenant_id, id, encode(sealed, 'hex') FROM data_key WHERE tenant_id = ANY ($1::uuid[])
+  ORDER BY tenant_id, id)sql"};
 const Query put_data_key{"data_key.put", R"sql(
   INSERT INTO data_key (tenant_id, id, master_key_id, sealed, created_at_ms)
   VALUES ($1, $2, $3, decode($4, 'hex'), $5))sql"};
 
 const Query get_integrations{"integration.all", R"sql(
   SELECT id, provider, name, endpoint, data_key_id, encode(credentials, 'hex'), settings, base_url,
-         created_at_ms, updated_at_ms, version
-  FROM integration WHERE tenant_id = $1 ORDER BY id)sql"};
+         created_at_ms, updated_at_ms, version, tenant_id
+  FROM integration WHERE tenant_id = ANY ($1::uuid[]) ORDER BY tenant_id, id)sql"};
 const Query put_integration{"integration.put", R"sql(
   INSERT INTO integration (tenant_id, id, provider, name, endpoint, data_key_id, credentials,
                            settings, base_url, created_at_ms, updated_at_ms, version)
@@ -98,16 +101,25 @@ struct DataKey {
   std::string key;
 };
 
-std::vector<DataKey> load_data_keys(Connection& db, const Vault& vault, TenantId tenant) {
-  std::vector<DataKey> keys;
-  for (auto row : db.run(get_data_keys, to_string(tenant))) {
-    int id = static_cast<int>(to_int(row[0]));
-    auto key = vault.unwrap(tenant, id, unhex(row[1]));
+std::string list_of(const std::vector<TenantId>& tenants) {
+  Array list;
+  for (auto tenant : tenants) list.add(tenant);
+  return list.str();
+}
+
+/// By tenant, each one's in order.
+std::map<TenantId, std::vector<DataKey>> load_data_keys(Connection& db, const Vault& vault,
+                                                        const std::vector<TenantId>& tenants) {
+  std::map<TenantId, std::vector<DataKey>> keys;
+  for (auto row : db.run(get_data_keys, list_of(tenants))) {
+    TenantId tenant{to_uuid(row[0])};
+    int id = static_cast<int>(to_int(row[1]));
+    auto key = vault.unwrap(tenant, id, unhex(row[2]));
     if (!key)
       throw BrokenWork{{Errc::internal,
                         "a data key cannot be opened: is MADANSARA_SECRET_KEY the one it was"
                         " sealed with?", {}}};
-    keys.push_back({id, *key});
+    keys[tenant].push_back({id, *key});
   }
   return keys;
 }
@@ -119,6 +131,34 @@ std::vector<Channel> sandbox_channels(const Integration& integration) {
       if (auto channel = parse_channel(doc->root()["channels"].at(i).string_or("")))
         channels.push_back(*channel);
   return channels;
+}
+
+/// A row of get_integrations, its credentials opened with one of the tenant's keys.
+Integration read_integration(const pqxx::row& row, TenantId tenant,
+                             const std::vector<DataKey>& keys) {
+  Integration i;
+  i.tenant_id = tenant;
+  i.id = IntegrationId{to_uuid(row[0])};
+  i.provider = to_enum<Provider>(row[1]);
+  i.name = to_string_or_empty(row[2]);
+  i.endpoint = to_string_or_empty(row[3]);
+  int data_key_id = static_cast<int>(to_int(row[4]));
+  auto key = std::find_if(keys.begin(), keys.end(),
+                          [&](const DataKey& k) { return k.id == data_key_id; });
+  if (key == keys.end())
+    throw BrokenWork{{Errc::internal, "an integration's data key is missing", {}}};
+  auto opened =
+      crypto::open(key->key, unhex(row[5]),
+                   associated(tenant, "integration", "credentials", to_string(i.id), data_key_id));
+  if (!opened) throw BrokenWork{{Errc::internal, "credentials cannot be opened", {}}};
+  i.credentials = read_credentials(*opened);
+  crypto::cleanse(*opened);
+  i.settings = to_string_or_empty(row[6]);
+  i.base_url = to_string_or_empty(row[7]);
+  i.created_at = to_time(row[8]);
+  i.updated_at = to_time(row[9]);
+  i.version = to_int(row[10]);
+  return i;
 }
 
 }  // namespace
@@ -194,52 +234,44 @@ Result<TenantId> find_endpoint(Connection& db, const std::string& endpoint) {
 }
 
 Result<TenantSnapshot> get_tenant(Connection& db, const Vault& vault, TenantId tenant) {
-  Result<TenantSnapshot> result = fail(Errc::not_found, "no such tenant");
-  auto done = db.transact({tenant}, true, "", [&](const pqxx::result&) {
-    auto names = db.run(tenant_name, to_string(tenant));
-    if (names.empty()) return;
-    TenantSnapshot snapshot;
-    snapshot.id = tenant;
-    snapshot.name = to_string_or_empty(names[0][0]);
-    snapshot.as_of = to_int(names[0][1]);
-    auto keys = load_data_keys(db, vault, tenant);
-    for (auto row : db.run(get_integrations, to_string(tenant))) {
-      Integration i;
-      i.tenant_id = tenant;
-      i.id = IntegrationId{to_uuid(row[0])};
-      i.provider = to_enum<Provider>(row[1]);
-      i.name = to_string_or_empty(row[2]);
-      i.endpoint = to_string_or_empty(row[3]);
-      int data_key_id = static_cast<int>(to_int(row[4]));
-      auto key = std::find_if(keys.begin(), keys.end(),
-                              [&](const DataKey& k) { return k.id == data_key_id; });
-      if (key == keys.end())
-        throw BrokenWork{{Errc::internal, "an integration's data key is missing", {}}};
-      auto opened = crypto::open(
-          key->key, unhex(row[5]),
-          associated(tenant, "integration", "credentials", to_string(i.id), data_key_id));
-      if (!opened) throw BrokenWork{{Errc::internal, "credentials cannot be opened", {}}};
-      i.credentials = read_credentials(*opened);
-      crypto::cleanse(*opened);
-      i.settings = to_string_or_empty(row[6]);
-      i.base_url = to_string_or_empty(row[7]);
-      i.created_at = to_time(row[8]);
-      i.updated_at = to_time(row[9]);
-      i.version = to_int(row[10]);
-      auto channels = channels_of(i, sandbox_channels(i));
-      snapshot.offers.push_back({std::move(i), std::move(channels)});
+  auto found = get_tenants(db, vault, {tenant});
+  if (!found) return fail(found.error());
+  if (found->empty()) return fail(Errc::not_found, "no such tenant");
+  return std::move(found->front());
+}
+
+Result<std::vector<TenantSnapshot>> get_tenants(Connection& db, const Vault& vault,
+                                                const std::vector<TenantId>& tenants) {
+  std::vector<TenantSnapshot> snapshots;
+  if (tenants.empty()) return snapshots;
+  auto done = db.transact(tenants, true, "", [&](const pqxx::result&) {
+    std::map<TenantId, std::size_t> place;
+    for (auto row : db.run(tenant_names, list_of(tenants))) {
+      auto& snapshot = snapshots.emplace_back();
+      snapshot.id = TenantId{to_uuid(row[0])};
+      snapshot.name = to_string_or_empty(row[1]);
+      snapshot.as_of = to_int(row[2]);
+      place[snapshot.id] = snapshots.size() - 1;
     }
-    result = std::move(snapshot);
+    if (snapshots.empty()) return;
+    auto keys = load_data_keys(db, vault, tenants);
+    for (auto row : db.run(get_integrations, list_of(tenants))) {
+      auto there = place.find(TenantId{to_uuid(row[11])});
+      if (there == place.end()) continue;
+      auto integration = read_integration(row, there->first, keys[there->first]);
+      auto channels = channels_of(integration, sandbox_channels(integration));
+      snapshots[there->second].offers.push_back({std::move(integration), std::move(channels)});
+    }
   });
   if (!done) return fail(done.error());
-  return result;
+  return snapshots;
 }
 
 Result<void> save_integration(Connection& db, const Vault& vault, const Integration& integration,
                               const IdempotencyRecord& idempotency, TimePoint now) {
   auto tenant = integration.tenant_id;
   return db.transact({tenant}, false, "", [&](const pqxx::result&) {
-    auto keys = load_data_keys(db, vault, tenant);
+    auto keys = load_data_keys(db, vault, {tenant})[tenant];
     if (keys.empty()) {
       std::string fresh(32, '\0');
       random_bytes({reinterpret_cast<unsigned char*>(fresh.data()), fresh.size()});
@@ -262,6 +294,7 @@ Result<void> save_integration(Connection& db, const Vault& vault, const Integrat
     if (put.affected_rows() == 0)
       throw BrokenWork{{Errc::conflict, "somebody else changed it at the same time; read it again",
                         {}}};
+    fault::point("registry.integration");
     db.run(put_endpoint, to_string(tenant), to_string(integration.id), integration.endpoint);
     put_idempotency(db, tenant, idempotency, now);
   });

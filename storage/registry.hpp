@@ -59,6 +59,10 @@ Result<std::vector<TenantId>> list_tenants(Connection& db);
 Result<TenantId> find_endpoint(Connection& db, const std::string& endpoint);
 /// The tenant with its integrations, opened. errors: not_found
 Result<domain::TenantSnapshot> get_tenant(Connection& db, const Vault& vault, TenantId tenant);
+/// Many at once, in any order; those that are not there are left out.
+/// errors: internal - a credential of one of them cannot be opened
+Result<std::vector<domain::TenantSnapshot>> get_tenants(Connection& db, const Vault& vault,
+                                                        const std::vector<TenantId>& tenants);
 /// Inserts, or replaces the version before, with the idempotency record in the same transaction.
 /// errors: conflict - another version came between
 Result<void> save_integration(Connection& db, const Vault& vault,

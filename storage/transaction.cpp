@@ -1,6 +1,9 @@
 // Connection and transactions.
 #include "storage/transaction.hpp"
 
+#include <algorithm>
+
+#include "base/fault.hpp"
 #include "base/log.hpp"
 
 namespace sara::storage {
@@ -50,11 +53,18 @@ Result<void> Connection::connect() {
   try {
     connection_ = std::make_unique<pqxx::connection>(url_);
     tx_ = std::make_unique<pqxx::nontransaction>(*connection_);
-    // Row-level security binds neither superusers nor BYPASSRLS roles: leave such a role at once.
     // One generic plan per statement: planning an unnest insert afresh costs more than running it.
-    tx_->exec(
+    // It is made once and lives as long as the connection, whatever the tables hold at that moment;
+    // so it must not rest on their sizes. Every look-up of ours has an index: take it.
+    auto bound = tx_->exec(
         "SET client_min_messages = warning; SET plan_cache_mode = force_generic_plan;"
-        "SET synchronous_commit = on; SET jit = off; SET idle_in_transaction_session_timeout = 0");
+        "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+        "SET synchronous_commit = on; SET jit = off;"
+        // A process that is paused in a transaction must not keep the next one from the lease.
+        "SET idle_in_transaction_session_timeout = '3s';"
+        "SELECT coalesce(row_security_active(to_regclass('journal')), false)");
+    if (bound[0][0].as<bool>()) return {};
+    // Row-level security binds neither superusers nor BYPASSRLS roles: leave such a role at once.
     auto who = tx_->exec1(
         "SELECT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user),"
         " EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'madansara_app')");
@@ -99,7 +109,9 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
                        Failure::fenced};
     work(begun);
     committing = true;
+    if (!read_only) fault::point("transaction.before_commit");
     tx_->exec("COMMIT");
+    if (!read_only) fault::point("transaction.committed");
     failure_ = Failure::none;
     return {};
   } catch (const BrokenWork& broken) {
@@ -112,16 +124,21 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
     log::warn("storage.connection_lost", {{"detail", e.what()}, {"committing", committing}});
     return fail(Errc::unavailable, "the database connection was lost");
   } catch (const pqxx::sql_error& e) {
-    // libpqxx reports a server that shuts down as an error of the statement: class 57P.
+    // libpqxx reports a lost connection as an error of the statement: class 57P where the server
+    // shut down, 25P03 where we were idle for too long, no state at all where it said nothing.
     std::string state = e.sqlstate();
     bool open = connection_ && connection_->is_open();
-    if (!open || state.rfind("57P", 0) == 0 || state.rfind("08", 0) == 0) {
+    bool said_goodbye = state.empty() || state == "25P03" || state.rfind("57P", 0) == 0;
+    if (!open || said_goodbye || state.rfind("08", 0) == 0) {
       close();
       failure_ = committing ? Failure::commit_in_doubt : Failure::connection_lost;
       return fail(Errc::unavailable, "the database connection was lost");
     }
     roll_back();
-    log::warn("storage.sql_error", {{"state", state}, {"detail", without_values(state, e.what())}});
+    // A unique key that is there already is how redeliveries are found: nothing to warn of.
+    if (state != "23505")
+      log::warn("storage.sql_error",
+                {{"state", state}, {"detail", without_values(state, e.what())}});
     if (state.rfind("22", 0) == 0) {
       failure_ = Failure::data;
       return fail(Errc::internal, "the database refused a value");
@@ -130,8 +147,11 @@ Result<void> Connection::transact(const std::vector<TenantId>& tenants, bool rea
       failure_ = Failure::conflict;
       return fail(Errc::unavailable, "a concurrent change won; try again");
     }
-    // 53: no resources (disk full, too many connections); 25006: read-only.
-    bool wait = state.rfind("53", 0) == 0 || state == "25006";
+    // 53: no resources (disk full, too many connections); 55, 57: in use, cancelled; 58, XX: the
+    // system below it, files among them; 25006, 42501: read-only, for the database or its disk.
+    static constexpr std::string_view trouble[] = {"53", "55", "57", "58", "XX", "25006", "42501"};
+    bool wait = std::any_of(std::begin(trouble), std::end(trouble),
+                            [&](std::string_view s) { return state.starts_with(s); });
     // Whatever else it was, these rows will meet it again (54: too long for an index): a group has
     // to be split, or one tenant's bad row fails everyone's.
     failure_ = wait ? Failure::other : Failure::data;

@@ -35,7 +35,7 @@ const std::map<std::string, Names, std::less<>> rooms = {
 
 /// Parts of base that a pure decision has no use for.
 const Names not_for_domain = {"base/json.hpp", "base/crypto.hpp", "base/log.hpp", "base/metric.hpp",
-                              "base/http_call.hpp"};
+                              "base/http_call.hpp", "base/fault.hpp"};
 /// The only actors that may speak to the database.
 const Names actors_with_storage = {"persistence", "query"};
 
@@ -475,4 +475,27 @@ TEST_CASE("tidy: every stem stands in the glossary") {
     }
   }
   CHECK(report.text() == "");
+}
+
+TEST_CASE("tidy: every crash point has a name of its own, and a test that dies there") {
+  Report report;
+  // In the code, and as rows of the test's tables.
+  std::multiset<std::string> placed;
+  for (const auto& file : tree()) {
+    if (!file.in_room()) continue;
+    for (const auto& label : matches(file.text, R"re(fault::point\("([^"]*)"\))re")) {
+      placed.insert(label);
+      if (placed.count(label) > 1) report.add(file.path, label + " is the name of two places");
+    }
+  }
+  const auto tests = matches(text_of("tests/e2e/crash_point.cpp"), R"re(\{"([a-z_]+\.[a-z_]+)")re");
+  const Names tested(tests.begin(), tests.end());
+  for (const auto& label : placed) {
+    if (!tested.contains(label)) report.add(label, "no test dies there");
+  }
+  for (const auto& label : tested) {
+    if (!placed.contains(label)) report.add(label, "is tested, but stands nowhere");
+  }
+  CHECK(report.text() == "");
+  CHECK(placed.size() >= 15);
 }

@@ -35,6 +35,20 @@ std::int64_t Database::run(const std::string& sql) {
   return value;
 }
 
+std::vector<std::vector<std::string>> Database::rows(const std::string& sql) {
+  auto* result = PQexec(as_connection(connection_), sql.c_str());
+  std::vector<std::vector<std::string>> rows;
+  for (int r = 0; r < PQntuples(result); ++r) {
+    auto& row = rows.emplace_back();
+    for (int c = 0; c < PQnfields(result); ++c) row.emplace_back(PQgetvalue(result, r, c));
+  }
+  bool good = PQresultStatus(result) == PGRES_TUPLES_OK;
+  std::string wrong = PQresultErrorMessage(result);
+  PQclear(result);
+  if (!good) throw std::runtime_error(sql + ": " + wrong);
+  return rows;
+}
+
 pid_t Database::postmaster() {
   return static_cast<pid_t>(
       run("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int"));

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tests/support/server.hpp"
 
@@ -20,6 +21,8 @@ class Database {
 
   /// Runs SQL; the first column of the first row as a number, 0 if there is none. Throws on errors.
   std::int64_t run(const std::string& sql);
+  /// Runs one statement; all of its rows as text, "" for NULL. Throws on errors.
+  std::vector<std::vector<std::string>> rows(const std::string& sql);
   pid_t postmaster();
   const std::string& url() const { return url_; }
 

@@ -29,6 +29,8 @@ struct Connection {
   Clock::time_point sent;
 };
 
+}  // namespace
+
 int connect_to(std::uint16_t port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in to{};
@@ -42,7 +44,6 @@ int connect_to(std::uint16_t port) {
   return fd;
 }
 
-/// The status once the answer is whole, else 0.
 int whole_answer(const std::string& received) {
   auto end = received.find("\r\n\r\n");
   if (end == std::string::npos) return 0;
@@ -52,8 +53,6 @@ int whole_answer(const std::string& received) {
   if (received.size() < end + 4 + length) return 0;
   return std::atoi(received.c_str() + 9);
 }
-
-}  // namespace
 
 std::string wire(const test::Ask& ask, std::uint16_t port) {
   std::string out = ask.method + " " + ask.target + " HTTP/1.1\r\nHost: 127.0.0.1:" +

@@ -11,6 +11,11 @@
 
 namespace sara::bench {
 
+/// A socket to a port of 127.0.0.1, without Nagle's delay. Throws.
+int connect_to(std::uint16_t port);
+/// The status of an answer once it is whole, else 0.
+int whole_answer(const std::string& received);
+
 /// A request as it goes over the wire.
 std::string wire(const test::Ask& ask, std::uint16_t port);
 

@@ -21,9 +21,7 @@ void mount_inbox(Router& router, Service& s, FeedHub& hub) {
   router.get("/api/v1/conversations", Scope::read, with(list));
   router.get("/api/v1/webhook-failures", Scope::credential, with(failures));
   router.websocket("/api/v1/inbox/live",
-                   [&hub](Request r, boost::asio::ip::tcp::socket socket, std::string leftover) {
-                     return hub.serve(std::move(r), std::move(socket), std::move(leftover));
-                   },
+                   [&hub](Handover connection) { return hub.serve(std::move(connection)); },
                    Scope::read);
   router.post("/api/v1/inbox/live/tickets", Scope::read, Body::none,
               [&hub](Request& r) { return ticket(hub, r); });

@@ -2,6 +2,7 @@
 // numbers that are set to GET. Verified over the raw bytes, answered after the commit.
 #include <boost/asio.hpp>
 
+#include "base/fault.hpp"
 #include "base/log.hpp"
 #include "base/metric.hpp"
 #include "base/text.hpp"
@@ -102,6 +103,8 @@ Task<Result<void>> apply(Service& s, const Integration& integration,
   std::vector<KeptEvent> unreported;
   for (auto& event : events) {
     co_await wait_for(batch, under_way_max);
+    // The request will be refused: what has not begun is left to its redelivery.
+    if (batch->error.code != Errc::ok) break;
     if (auto* in = std::get_if<Inbound>(&event.what)) {
       std::vector<KeptEvent> otherwise{{"message", false, event.dedupe_key, event.raw}};
       start(s, batch,
@@ -201,6 +204,7 @@ Task<Response> receive(Service& s, Request& r) {
     shed.add();
     co_return problem(applied.error(), r);
   }
+  fault::point("webhook.applied");
   accepted.add();
   auto reply = (*codec)->accepted();
   Response response;

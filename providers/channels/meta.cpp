@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "base/crypto.hpp"
 #include "base/text.hpp"
@@ -183,6 +184,14 @@ std::string kind_of(Ref item) {
   return "empty";
 }
 
+/// A member that goes into many events, with its comma: "" if it is absent or too long for that.
+std::string shared(std::string_view name, std::string_view raw) {
+  std::string out;
+  if (!raw.empty() && raw.size() <= shared_bytes_max)
+    out.append("\"").append(name).append("\":").append(raw).append(",");
+  return out;
+}
+
 /// A delivery that names several messages becomes one event for each.
 void decode_delivery(std::vector<WebhookEvent>& out, const Place& place, Ref item,
                      std::string_view raw, std::string_view list) {
@@ -192,26 +201,23 @@ void decode_delivery(std::vector<WebhookEvent>& out, const Place& place, Ref ite
     decode_seen(event, place, item, text_of(mids.at(0)), MessageStatus::delivered, "delivery");
     return;
   }
-  const auto raw_mids = raws_of(json::raw_member(raw, "delivery"), "mids");
-  std::string head;
-  {
-    json::Writer writer(head);
-    writer.begin_object();
-    writer.key("sender").begin_object().member("id", id_of(item["sender"]["id"])).end_object();
-    writer.key("recipient")
-        .begin_object()
-        .member("id", id_of(item["recipient"]["id"]))
-        .end_object();
-    writer.member("timestamp", to_millis(event_time(item["timestamp"])));
-    writer.key("delivery").begin_object();
-    writer.member("watermark", to_millis(event_time(item["delivery"]["watermark"])));
-    writer.end_object().end_object();
+  const auto raw_delivery = json::raw_member(raw, "delivery");
+  const auto raw_mids = raws_of(raw_delivery, "mids");
+  std::string head = "{" + shared("timestamp", json::raw_member(raw, "timestamp"));
+  for (const char* name : {"sender", "recipient"}) {
+    auto id = shared("id", json::raw_member(json::raw_member(raw, name), "id"));
+    if (id.empty()) continue;
+    id.back() = '}';
+    head += "\"" + std::string(name) + "\":{" + id + ",";
   }
-  head.resize(head.size() - 2);
+  head += "\"delivery\":{" + shared("watermark", json::raw_member(raw_delivery, "watermark"));
   for (std::size_t i = 0; i < mids.size() && i < raw_mids.size() && has_room(out); ++i) {
-    const std::string one = head + "," + listed("mids", raw_mids[i]) + "}}";
+    const std::string one = head + listed("mids", raw_mids[i]) + "}}";
     auto& event = out.emplace_back(make_event(wrap(place, listed(list, one))));
-    decode_seen(event, place, item, text_of(mids.at(i)), MessageStatus::delivered, "delivery");
+    // What is kept is what is told: the item without what was too long to be shared.
+    const auto own = parse_signed_json(one);
+    decode_seen(event, place, own ? own->root() : Ref{}, text_of(mids.at(i)),
+                MessageStatus::delivered, "delivery");
   }
 }
 
@@ -245,14 +251,17 @@ struct Person {
   std::optional<std::size_t> index;
 };
 
-/// A person who hides the phone number has no wa_id, only a business-scoped user id.
-Person person_of(Ref value, Ref message, const char* id_field, const char* user_field) {
+/// A person who hides the phone number has no wa_id, only a business-scoped user id. A contact that
+/// is too long to be kept with each of its messages is nobody's.
+Person person_of(Ref value, std::span<const std::string_view> raw_contacts, Ref message,
+                 const char* id_field, const char* user_field) {
   Person person;
   const std::string wa_id = id_of(message[id_field]);
   const std::string user_id = id_of(message[user_field]);
   person.id = wa_id.empty() ? user_id : wa_id;
   const auto contacts = value["contacts"];
-  for (std::size_t i = 0; i < std::min(contacts.size(), contacts_max); ++i) {
+  for (std::size_t i = 0; i < std::min(raw_contacts.size(), contacts_max); ++i) {
+    if (raw_contacts[i].size() > contact_bytes_max) continue;
     const auto contact = contacts.at(i);
     const std::string contact_wa_id = id_of(contact["wa_id"]);
     const std::string contact_user_id = id_of(contact["user_id"]);
@@ -384,6 +393,7 @@ void decode_whatsapp_status(WebhookEvent& event, Ref in) {
 struct Change {
   std::string_view raw;    ///< of the value
   std::string_view field;  ///< as JSON text
+  std::string_view number;  ///< the phone number's id as JSON text, may be empty
   Ref value;
 };
 
@@ -391,14 +401,12 @@ struct Change {
 std::string wrap_change(const Place& place, const Change& change, std::string_view list,
                         std::string_view raw, std::string_view raw_contact) {
   std::string value = "\"value\":{\"messaging_product\":\"whatsapp\",";
-  const auto number = json::raw_member(json::raw_member(change.raw, "metadata"), "phone_number_id");
-  if (!number.empty() && number.size() <= shared_bytes_max) {
+  if (!change.number.empty()) {
     value += "\"metadata\":{\"phone_number_id\":";
-    value += number;
+    value += change.number;
     value += "},";
   }
-  if (!raw_contact.empty() && raw_contact.size() <= contact_bytes_max)
-    value += listed("contacts", raw_contact) + ",";
+  if (!raw_contact.empty()) value += listed("contacts", raw_contact) + ",";
   value += listed(list, raw) + "}";
   std::string item = "{\"field\":";
   item += change.field;
@@ -414,8 +422,9 @@ void decode_whatsapp(std::vector<WebhookEvent>& out, const Place& place, const C
     const auto raws = raws_of(change.raw, list);
     for (std::size_t i = 0; i < messages.size() && i < raws.size() && has_room(out); ++i) {
       const auto message = messages.at(i);
-      const Person person = echo ? person_of(change.value, message, "to", "to_user_id")
-                                 : person_of(change.value, message, "from", "from_user_id");
+      const Person person =
+          echo ? person_of(change.value, raw_contacts, message, "to", "to_user_id")
+               : person_of(change.value, raw_contacts, message, "from", "from_user_id");
       const auto contact = person.index && *person.index < raw_contacts.size()
                                ? raw_contacts[*person.index]
                                : std::string_view{};
@@ -514,7 +523,7 @@ class Meta : public ChannelCodec {
                     std::string_view raw) const {
     place.entry_id = json::raw_member(raw, "id");
     if (place.entry_id.size() > shared_bytes_max) place.entry_id = {};
-    place.account = id_of(entry["id"]);
+    if (!place.entry_id.empty()) place.account = id_of(entry["id"]);
     const auto& ours = place.channel == Channel::messenger ? page_id_ : instagram_account_id_;
     place.foreign = place.channel != Channel::whatsapp && !ours.empty() && ours != place.account;
     const std::size_t before = out.size();
@@ -545,11 +554,13 @@ class Meta : public ChannelCodec {
     const auto value = change["value"];
     const bool messages = name == "messages" || name == "smb_message_echoes";
     if (messages && value.is_object() && place.channel == Channel::whatsapp) {
-      place.account = id_of(value["metadata"]["phone_number_id"]);
+      const auto raw_value = json::raw_member(raw, "value");
+      auto number = json::raw_member(json::raw_member(raw_value, "metadata"), "phone_number_id");
+      if (number.size() > shared_bytes_max) number = {};
+      place.account = number.empty() ? "" : id_of(value["metadata"]["phone_number_id"]);
       place.foreign = !phone_number_id_.empty() && place.account != phone_number_id_;
       const std::size_t before = out.size();
-      decode_whatsapp(out, place,
-                      {json::raw_member(raw, "value"), json::raw_member(raw, "field"), value});
+      decode_whatsapp(out, place, {raw_value, json::raw_member(raw, "field"), number, value});
       if (out.size() != before) return;
     } else if (messages && value["message"].is_object()) {
       // The dashboard's test button sends an Instagram message in this form.

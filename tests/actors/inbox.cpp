@@ -124,7 +124,7 @@ TEST_CASE_FIXTURE(Stage, "inbox: nobody listens before every writer has said tha
           *count += m.on;
           return Watching{m.on};
         },
-        [](caf::flush_atom) {},
+        [](caf::flush_atom) {}, [](caf::tick_atom) {},
     };
   };
   context.writers = {spawn(writer, &watching), spawn(writer, &watching)};

@@ -213,6 +213,7 @@ inline messages::persistence_actor::behavior_type fake_persistence(
       [memory](caf::flush_atom) {
         if (!memory->holding) memory->commit();
       },
+      [](caf::tick_atom) {},
   };
 }
 

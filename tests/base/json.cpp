@@ -207,3 +207,41 @@ TEST_CASE("json: what is written is read back") {
     CHECK(parsed->root().string() == value);
   }
 }
+
+TEST_CASE("json: a number is what it says, however oddly it says it") {
+  const auto value_of = [](std::string_view number) {
+    const auto parsed = json::parse(number);
+    REQUIRE(parsed);
+    return parsed->root().number().value();
+  };
+  // RapidJSON's own conversion makes numbers out of zeros that have an exponent.
+  for (const char* zero : {"0e300", "0.0e100", "-0e99", "0e-300", "0.000e25", "-1E-999"}) {
+    CAPTURE(zero);
+    CHECK(value_of(zero) == 0);
+  }
+  CHECK(value_of("1e308") == 1e308);
+  CHECK(value_of("0.1e-306") == 0.1e-306);
+  CHECK(value_of("179769313486231570e291") == 1.7976931348623157e308);
+  CHECK(value_of("2.2250738585072011e-308") == 2.2250738585072011e-308);
+  CHECK(value_of("18446744073709551615") == 18446744073709551615.0);
+  CHECK(value_of("18446744073709551616") == 18446744073709551616.0);
+  CHECK(json::parse("-9223372036854775808")->root().integer() == INT64_MIN);
+  CHECK_FALSE(json::parse("9223372036854775808")->root().integer());
+  for (const char* large : {"1e309", "10e308", "-2e308", "1e999999999999"}) {
+    CAPTURE(large);
+    CHECK(code_of(json::parse(large)) == Errc::malformed);
+  }
+}
+
+TEST_CASE("json: a number is written the same way when it is written again") {
+  for (const char* number : {"0", "-0", "-0.0", "-1e-400", "1.0", "-5e-324", "0.1", "1e300",
+                             "9223372036854775807", "18446744073709551615"}) {
+    CAPTURE(number);
+    const auto first = json::parse(number);
+    REQUIRE(first);
+    const auto again = json::parse(first->root().dump());
+    REQUIRE(again);
+    CHECK(*again->root().number() == *first->root().number());
+    CHECK(again->root().dump() == first->root().dump());
+  }
+}

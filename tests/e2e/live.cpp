@@ -1,7 +1,10 @@
 // The live feed: hello, subscribe, filter, resume, tickets, bad commands, and clients that vanish.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <random>
 #include <set>
@@ -27,6 +30,20 @@ std::string next_type(Feed& feed) {
 
 Ask text_message(const Twilio& twilio, int contact, const std::string& body) {
   return twilio.message("SM" + unique(), "+1555020" + std::to_string(1000 + contact), body);
+}
+
+/// Open sockets of the live feed, as the server counts them.
+std::int64_t live_sockets(HttpClient& api) {
+  auto answer = api.get("/debug/actors").json();
+  return answer.root()["live_sockets"].integer().value_or(-1);
+}
+
+/// Bytes of the server that lie in memory.
+std::int64_t resident_bytes(const Server& server) {
+  std::ifstream file("/proc/" + std::to_string(server.pid()) + "/statm");
+  std::int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
 }
 
 std::string body_of(const Event& event) {
@@ -109,6 +126,108 @@ TEST_CASE("live: a filter lets through what matches, and prev_seq ties it togeth
     CHECK(event->seq > previous);
     previous = event->seq;
   }
+}
+
+TEST_CASE("live: who joins the same filter later has the same events under its own prev_seq") {
+  Shop shop;
+  Twilio twilio(shop.api);
+  Meta meta(shop.api);
+  auto page = [&](const std::string& text) {
+    REQUIRE(shop.api.send(meta.messenger("4000", "m_" + unique(), text)).status == 200);
+  };
+  auto expect = [](Feed& feed, const std::string& body, std::int64_t previous) {
+    auto event = feed.next();
+    REQUIRE(event);
+    CHECK(body_of(*event) == body);
+    CHECK(event->prev_seq == previous);
+    return event->seq;
+  };
+  const std::string pages = R"({"channel":"messenger"})";
+  Feed first(shop.server.port(), shop.tenant.api_key);
+  first.subscribe({}, pages);
+  Feed all(shop.server.port(), shop.tenant.api_key);
+  all.subscribe();
+  page("one");
+  auto one = expect(first, "one", first.hello_seq);
+  CHECK(expect(all, "one", all.hello_seq) == one);
+  shop.api.send(text_message(twilio, 1, "between"));
+  CHECK(expect(all, "between", one) == one + 1);
+  Feed second(shop.server.port(), shop.tenant.api_key);
+  CHECK(second.hello_seq == one + 1);
+  second.subscribe({}, pages);
+  CHECK(second.socket().ping());
+  CHECK(second.socket().ponged());
+  page("two");
+  auto two = expect(first, "two", one);
+  CHECK(expect(second, "two", second.hello_seq) == two);
+  CHECK(expect(all, "two", two - 1) == two);
+  page("three");
+  auto three = expect(first, "three", two);
+  CHECK(expect(second, "three", two) == three);
+  // One that resumes from before all that hears it again.
+  Feed resumed(shop.server.port(), shop.tenant.api_key);
+  resumed.subscribe(first.hello_seq, pages);
+  expect(resumed, "one", first.hello_seq);
+  expect(resumed, "two", one);
+  expect(resumed, "three", two);
+  page("four");
+  CHECK(expect(resumed, "four", three) == expect(first, "four", three));
+}
+
+TEST_CASE("live: a hundred readers that stop reading cost little, and others hear everything") {
+  Server server;
+  Shop shop(server);
+  Twilio twilio(shop.api);
+  constexpr int total = 3000;
+  constexpr std::int64_t stopped = 100;
+  std::string padding(1500, '.');
+  std::vector<Ask> asks;
+  for (int i = 0; i < total; ++i)
+    asks.push_back(text_message(twilio, i % 7, std::to_string(i) + padding));
+  send_all({.port = server.port(), .connections = 8, .repeats_of_503 = 1000}, asks.size() / 10,
+           [&](std::size_t i) { return text_message(twilio, static_cast<int>(i % 7), padding); });
+  std::vector<std::unique_ptr<Feed>> asleep;
+  for (std::int64_t i = 0; i < stopped; ++i) {
+    asleep.push_back(std::make_unique<Feed>(server.port(), shop.tenant.api_key));
+    asleep.back()->subscribe();
+  }
+  Feed awake(server.port(), shop.tenant.api_key);
+  awake.subscribe();
+  auto before = resident_bytes(server);
+  Background load({.port = server.port(), .connections = 8, .repeats_of_503 = 1000}, asks);
+  for (auto last = awake.hello_seq; last < awake.hello_seq + total;) {
+    auto event = awake.next();
+    REQUIRE(event);
+    CHECK(event->seq == last + 1);
+    last = event->seq;
+  }
+  auto& statuses = load.finish();
+  CHECK(std::count(statuses.begin(), statuses.end(), 200) == total);
+  // Each may hold 256 KiB of frames; they are shared, so all together hold hardly more.
+  constexpr std::int64_t mib = 1 << 20;
+  CHECK(resident_bytes(server) - before < 64 * mib);
+}
+
+TEST_CASE("live: a peer that answers pings stays, one that is silent is cut") {
+  Server server(Environment{{"MADANSARA_LIVE_PING_S", "1"},
+                            {"MADANSARA_LIVE_PONG_TIMEOUT_S", "2"},
+                            {"MADANSARA_LIVE_MARK_S", "1"}});
+  Shop shop(server);
+  Feed silent(server.port(), shop.tenant.api_key);
+  Feed alive(server.port(), shop.tenant.api_key);
+  silent.subscribe();
+  alive.subscribe();
+  // Its client answers pings only while somebody waits for its frames.
+  CHECK(eventually(20s, [&] {
+    auto frame = alive.next_frame(100ms);
+    if (frame) CHECK(json::parse(*frame)->root()["type"].string_or("") == "mark");
+    return live_sockets(shop.api) == 1;
+  }));
+  Twilio twilio(shop.api);
+  shop.api.send(text_message(twilio, 1, "still here"));
+  auto event = alive.next();
+  REQUIRE(event);
+  CHECK(body_of(*event) == "still here");
 }
 
 TEST_CASE("live: a bad command is told so, and the socket stays") {
@@ -234,23 +353,31 @@ TEST_CASE("live: a reader that falls behind is told so, and resumes without a ga
   std::vector<Ask> asks;
   for (int i = 0; i < 4000; ++i)
     asks.push_back(text_message(twilio, i % 7, std::to_string(i) + padding));
-  Feed feed(server.port(), shop.tenant.api_key);
-  feed.subscribe();
+  auto feed = std::make_unique<Feed>(server.port(), shop.tenant.api_key);
+  feed->subscribe();
   // Nobody reads meanwhile.
   auto statuses = send_all({.port = server.port(), .connections = 8, .repeats_of_503 = 1000}, asks);
   CHECK(std::count(statuses.begin(), statuses.end(), 200) == 4000);
-  auto last = feed.hello_seq;
+  auto last = feed->hello_seq;
   bool told = false;
   std::int64_t gaps = 0;
   for (auto end = last + 4000; last < end;) {
-    auto frame = feed.next_frame();
-    REQUIRE(frame);
+    auto frame = feed->next_frame();
+    if (!frame) {
+      // Whoever does not take even that for ten seconds is sent away, and comes again.
+      REQUIRE(feed->socket().close_code() != 0);
+      REQUIRE_FALSE(told);
+      told = true;
+      feed = std::make_unique<Feed>(server.port(), shop.tenant.api_key);
+      feed->subscribe(last);
+      continue;
+    }
     auto document = json::parse(*frame);
     auto type = document->root()["type"].string_or("");
     if (type == "resync") {
       told = true;
       CHECK(document->root()["after"].integer() == last);
-      feed.subscribe(last);
+      feed->subscribe(last);
     } else if (type == "message.created") {
       auto seq = document->root()["seq"].integer().value_or(0);
       gaps += seq != last + 1;

@@ -132,10 +132,10 @@ class Loopback {
     answer.status = 204;
     co_return answer;
   }
-  asio::awaitable<void> live(Request request, tcp::socket socket, std::string behind) {
-    const std::string text = "took " + request.path + " and " + behind;
+  asio::awaitable<void> live(Handover connection) {
+    const std::string text = "took " + connection.request.path + " and " + connection.behind;
     boost::system::error_code ignored;
-    co_await asio::async_write(socket, asio::buffer(text),
+    co_await asio::async_write(connection.socket, asio::buffer(text),
                                asio::redirect_error(asio::use_awaitable, ignored));
   }
 
@@ -156,9 +156,7 @@ class Loopback {
     router_.get("/large", Scope::open, to(&Loopback::large));
     router_.get("/inject", Scope::open, to(&Loopback::inject));
     router_.get("/empty", Scope::open, to(&Loopback::empty));
-    const UpgradeHandler upgrade = [this](Request r, tcp::socket s, std::string behind) {
-      return live(std::move(r), std::move(s), std::move(behind));
-    };
+    const UpgradeHandler upgrade = [this](Handover c) { return live(std::move(c)); };
     router_.websocket("/live", upgrade);
     router_.websocket("/guarded-live", upgrade, Scope::read);
   }

@@ -9,7 +9,7 @@ namespace {
 boost::asio::awaitable<Response> nothing(Request&) {
   co_return Response{};
 }
-boost::asio::awaitable<void> no_socket(Request, boost::asio::ip::tcp::socket, std::string) {
+boost::asio::awaitable<void> no_socket(Handover) {
   co_return;
 }
 

@@ -28,7 +28,6 @@ function announcedPort(child) {
       clearTimeout(deadline);
       resolve(found[1]);
     });
-    child.stderr.resume();
   });
 }
 
@@ -57,6 +56,8 @@ export async function startServer() {
   const data = path.join(place, 'data');
   const env = cleanEnvironment();
   const child = spawn(binary, ['serve', '--port', '0', '--data-dir', data], { env });
+  const log = [];
+  child.stderr.on('data', (piece) => log.push(piece));
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, 'exit');
@@ -67,6 +68,9 @@ export async function startServer() {
     }
     endPostgres(data);
     rmSync(place, { recursive: true, force: true, maxRetries: 5 });
+    const text = Buffer.concat(log).toString();
+    const report = /^.*(Sanitizer: |: runtime error: )/m.exec(text);
+    if (report) throw new Error(`a sanitizer has found something:\n${text.slice(report.index)}`);
   };
   try {
     const url = await announcedPort(child);

@@ -441,6 +441,30 @@ TEST_CASE("meta: more events than can be are set aside whole") {
         "unusable too many events");
 }
 
+TEST_CASE("meta: what is too long to be shared is not told either") {
+  // A text that is short only once its escapes are read is long where it is kept.
+  std::string escaped;
+  for (int i = 0; i < 50; ++i) escaped += R"(\u0031)";
+  const std::string two_texts = R"("messages":[{"from":"1","id":"a","type":"text","text":{"body":"x"}},
+      {"id":"b","type":"text","text":{"body":"y"}}])";
+  std::string long_number = whatsapp(two_texts);
+  long_number.replace(long_number.find("\"300\""), 5, "\"" + escaped + "\"");
+  std::string long_entry = messaging(page_item(R"("message":{"mid":"a"})") + "," +
+                                     R"({"sender":{"id":"1"},"message":{"mid":"b"}})");
+  long_entry.replace(long_entry.find("\"100\""), 5, "\"" + escaped + "\"");
+  const std::string long_contact = R"([{"profile":{"name":"Ana"},"wa_id":"1","more":")" +
+                                   std::string(1024, 'x') + R"("}])";
+  for (const auto& body :
+       {whatsapp(two_texts, long_contact), long_number, long_entry,
+        messaging(R"({"sender":{"id":")" + escaped + R"("},"timestamp":5,)"
+                  R"("delivery":{"mids":["a","b"],"watermark":6}})")}) {
+    CAPTURE(body);
+    const auto received = receive(codec(), sent(body));
+    check_raws(received);
+    CHECK(received->size() == 2);
+  }
+}
+
 TEST_CASE("meta: a small body cannot unfold into a large one") {
   // What every item shares is short, or it is left out.
   const std::string long_id(100'000, '9');

@@ -185,6 +185,50 @@ TEST_CASE_FIXTURE(Inbox, "inbox: rows come back as they were written, with their
   }
 }
 
+TEST_CASE_FIXTURE(Inbox, "inbox: its order holds while conversations are brought to their places") {
+  std::mt19937 random(7);
+  for (int step = 0; step < 60; ++step) {
+    for (auto n = random() % 4; n > 0; --n) store(rows[random() % rows.size()], false);
+    if (random() % 2 == 0) {
+      now += std::chrono::seconds{random() % 5};
+      writer->tidy(now);
+    }
+    // Another process goes on with what the database tells it.
+    if (random() % 8 == 0) writer = std::make_unique<GroupWriter>(db, lease());
+    InboxFilter filter;
+    if (random() % 3 == 0) filter.flagged = true;
+    for (auto sort : {InboxSort::newest, InboxSort::oldest})
+      REQUIRE(listed(filter, sort, 17) == reference(rows, filter, sort));
+    REQUIRE(sql("SELECT count(*) FROM conversation WHERE listed_seq <> seq AND seq <= "
+                "coalesce((SELECT listed_seq FROM conversation_order), 0)") == "0");
+  }
+  for (int rounds = 0; rounds < 10 && writer->tidy(now); ++rounds) now += std::chrono::seconds{3};
+  CHECK(sql("SELECT count(*) FROM conversation WHERE listed_seq <> seq") == "0");
+}
+
+TEST_CASE_FIXTURE(World, "conversation: a second owner's write is refused as a whole") {
+  Person a(*this);
+  a.says("hi").commit();
+  Person twin = a;
+  a.says("first").commit();
+  twin.says("second");
+  auto refused = commit({&twin.set});
+  REQUIRE(refused);
+  CHECK(refused->front().error.code == Errc::unavailable);
+  CHECK(refused->front().first_seq == 0);
+  CHECK(sql("SELECT count(*) FROM journal WHERE body = 'second'") == "0");
+  // Nobody else of its group suffers, and the numbering goes on without a gap.
+  Person b(*this, "+15550100888");
+  twin.set = {};
+  twin.set.tenant_id = tenant;
+  twin.says("third");
+  b.says("hello");
+  auto group = commit({&twin.set, &b.set});
+  REQUIRE(group);
+  CHECK(group->at(0).error.code == Errc::unavailable);
+  CHECK(group->at(1).first_seq == 3);
+}
+
 TEST_CASE_FIXTURE(World, "inbox: a page never repeats what changes while it is read") {
   std::vector<std::unique_ptr<Person>> people;
   for (int i = 0; i < 6; ++i) {
@@ -328,5 +372,18 @@ TEST_CASE_FIXTURE(World, "contact: the list finds by text, address and external 
   CHECK(found({"", "", "crm-3", {}, 50}) == "under_score|");
   CHECK(found({"", "", "", {}, 2}) == "\"quoted\"|O'Neil|");
   CHECK(found({"", "", "", all[2].id, 50}) == "ANA|Ana Lima|");
+  CHECK(found({"ben", "+15550100007", "", {}, 50}) == "ben|");
+  CHECK(found({"ANA", "+15550100007", "", {}, 50}) == "");
+  CHECK(found({"", "+15550199999", "", {}, 50}) == "");
+  // Whatever the channel.
+  for (auto channel : {Channel::email, Channel::chat, Channel::custom}) {
+    Contact c;
+    c.id = ContactId::make(noon + std::chrono::hours{1 + static_cast<int>(channel)});
+    c.name = std::string(domain::to_string(channel));
+    c.identities = {{channel, "the same", false}};
+    c.created_at = c.updated_at = noon;
+    REQUIRE(create_contact(db, tenant, c, {}, noon));
+  }
+  CHECK(found({"", "the same", "", {}, 50}) == "custom|chat|email|");
   CHECK(list_contacts(db, new_tenant(), {})->empty());
 }

@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-#include "proxy.hpp"
+#include "tests/support/proxy.hpp"
 #include "support.hpp"
 
 using namespace sara;
@@ -295,12 +295,13 @@ TEST_CASE_FIXTURE(World, "journal: a connection that was lost is answered, then 
 }
 
 TEST_CASE_FIXTURE(World, "journal: a commit in doubt is looked up, never assumed") {
-  Proxy proxy(url);
+  test::Proxy proxy(url);
   Connection through(proxy.url());
   GroupWriter doubtful(through, lease());
+  std::vector<domain::JournalEvent> told;
   auto write = [&](domain::WriteSet& set) {
     std::vector<domain::WriteSet*> sets{&set};
-    return doubtful.commit(sets, now, nullptr);
+    return doubtful.commit(sets, now, &told);
   };
   Person a(*this, "+15550100001");
   a.says("1");
@@ -308,19 +309,37 @@ TEST_CASE_FIXTURE(World, "journal: a commit in doubt is looked up, never assumed
   Person b(*this, "+15550100002");
   b.says("2");
   SUBCASE("it was committed, and only the answer was lost") {
-    proxy.cut(Proxy::Cut::after_commit);
+    proxy.cut(test::Proxy::Cut::after_commit);
+    auto done = write(b.set);
+    CHECK(proxy.has_cut());
+    REQUIRE(done);
+    CHECK(done->front().first_seq == 2);
+    CHECK(told.size() == 2);
+  }
+  SUBCASE("it was on its way for longer than the connection lasted") {
+    proxy.cut(test::Proxy::Cut::late_commit);
     auto done = write(b.set);
     CHECK(proxy.has_cut());
     REQUIRE(done);
     CHECK(done->front().first_seq == 2);
   }
+  SUBCASE("the first of its sets made no row") {
+    domain::WriteSet nothing;
+    nothing.tenant_id = tenant;
+    std::vector<domain::WriteSet*> sets{&nothing, &b.set};
+    proxy.cut(test::Proxy::Cut::after_commit);
+    auto done = doubtful.commit(sets, now, &told);
+    REQUIRE(done);
+    CHECK((*done)[1].first_seq == 2);
+  }
   SUBCASE("it never arrived") {
-    proxy.cut(Proxy::Cut::before_commit);
+    proxy.cut(test::Proxy::Cut::before_commit);
     auto done = write(b.set);
     CHECK(proxy.has_cut());
     REQUIRE_FALSE(done);
     CHECK(done.error().code == Errc::unavailable);
     CHECK(numbers(*this) == "1");
+    CHECK(told.size() == 1);
     auto again = write(b.set);
     REQUIRE(again);
     CHECK(again->front().first_seq == 2);
@@ -329,4 +348,50 @@ TEST_CASE_FIXTURE(World, "journal: a commit in doubt is looked up, never assumed
   Person c(*this, "+15550100003");
   c.says("3");
   CHECK(write(c.set)->front().first_seq == 3);
+}
+
+TEST_CASE_FIXTURE(World, "journal: a connection that ends in the middle is no fault of the rows") {
+  test::Proxy proxy(url);
+  Connection through(proxy.url());
+  GroupWriter unlucky(through, lease());
+  Person a(*this, "+15550100001");
+  Person b(*this, "+15550100002");
+  a.says("1");
+  b.says("2");
+  std::vector<domain::WriteSet*> sets{&a.set, &b.set};
+  for (auto& [statement, answered] : {std::pair{"journal.append", false},
+                                      {"contact.save", false},
+                                      {"journal.append", true},
+                                      {"contact.save", true},
+                                      {"BEGIN", true}}) {
+    CAPTURE(statement);
+    CAPTURE(answered);
+    proxy.cut_at(statement, answered);
+    auto done = unlucky.commit(sets, now, nullptr);
+    CHECK(proxy.has_cut());
+    REQUIRE_FALSE(done);
+    CHECK(done.error().code == Errc::unavailable);
+    CHECK(through.failure() == Failure::connection_lost);
+    CHECK(numbers(*this) == "");
+  }
+  REQUIRE(unlucky.commit(sets, now, nullptr));
+  CHECK(numbers(*this) == "1 2");
+}
+
+TEST_CASE_FIXTURE(World, "journal: what the database's own troubles refuse may be sent again") {
+  struct {
+    std::string state;
+    Errc code;
+  } cases[] = {{"53100", Errc::unavailable}, {"57014", Errc::unavailable},
+               {"58030", Errc::unavailable}, {"XX000", Errc::unavailable},
+               {"25006", Errc::unavailable}, {"40001", Errc::unavailable},
+               {"22001", Errc::internal},    {"54000", Errc::internal}};
+  for (auto& [state, code] : cases) {
+    CAPTURE(state);
+    auto done = db.transact({tenant}, false, "", [&, &raised = state](const pqxx::result&) {
+      db.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '" + raised + "'; END $$");
+    });
+    REQUIRE_FALSE(done);
+    CHECK(done.error().code == code);
+  }
 }

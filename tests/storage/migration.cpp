@@ -33,6 +33,23 @@ TEST_CASE("migration: the second time there is nothing to do") {
   CHECK(migrate(url).value() == 0);
 }
 
+TEST_CASE("migration: a server that finds its own schema has nothing to migrate") {
+  auto url = Postgres::empty();
+  Connection connection(url);
+  CHECK_FALSE(is_migrated(connection));
+  REQUIRE(migrate(url));
+  CHECK(is_migrated(connection));
+  std::string spoil;
+  SUBCASE("but for the last one") {
+    spoil = "DELETE FROM migration WHERE number = (SELECT max(number) FROM migration)";
+  }
+  SUBCASE("but one has other contents") { spoil = "UPDATE migration SET sha256 = 'another'"; }
+  SUBCASE("but the wall is down") { spoil = "ALTER TABLE journal NO FORCE ROW LEVEL SECURITY"; }
+  pqxx::connection other(url);
+  pqxx::nontransaction(other).exec(spoil);
+  CHECK_FALSE(is_migrated(connection));
+}
+
 TEST_CASE("migration: servers that start at once migrate once") {
   auto url = Postgres::empty();
   std::vector<int> applied(4, -1);

@@ -59,12 +59,15 @@ class Postgres {
     url_ = server_->connection_string();
   }
   ~Postgres() {
+    // Postgres may be removing its own last files at the same time.
+    std::error_code gone;
     if (server_) {
       (void)server_->stop();
       auto away = server_->cluster().parent_path();
-      if (away != std::filesystem::canonical(root_ / "var")) std::filesystem::remove_all(away);
+      if (away != std::filesystem::canonical(root_ / "var"))
+        std::filesystem::remove_all(away, gone);
     }
-    std::filesystem::remove_all(root_);
+    std::filesystem::remove_all(root_, gone);
   }
 
   std::filesystem::path root_;

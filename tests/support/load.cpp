@@ -25,6 +25,7 @@ struct Run {
   std::vector<int> statuses;
   std::size_t next = 0;
   std::size_t answers = 0;
+  std::size_t refusals = 0;
   Deadline deadline;
 };
 
@@ -40,7 +41,7 @@ http::request<http::string_body> to_request(const Ask& ask, std::uint16_t port) 
   return request;
 }
 
-/// One request over an open connection; no_answer if it fails.
+/// One request over an open connection; no_answer if it fails, bare_503 if it is refused badly.
 asio::awaitable<int> exchange(beast::tcp_stream& stream, const Ask& ask, const Run& run) {
   auto request = to_request(ask, run.load.port);
   stream.expires_at(run.deadline);
@@ -51,15 +52,18 @@ asio::awaitable<int> exchange(beast::tcp_stream& stream, const Ask& ask, const R
   auto [read_error, size] = co_await http::async_read(stream, buffer, response, quietly);
   if (read_error) co_return no_answer;
   if (!response.keep_alive()) stream.close();
-  co_return static_cast<int>(response.result_int());
+  auto status = static_cast<int>(response.result_int());
+  bool bare = status == 503 && response[http::field::retry_after].empty();
+  co_return bare ? bare_503 : status;
 }
 
 /// Sends one request until it has an answer that counts.
-asio::awaitable<int> settle(beast::tcp_stream& stream, const Ask ask, const Run& run) {
+asio::awaitable<int> settle(beast::tcp_stream& stream, const Ask ask, Run& run) {
   int status = no_answer;
   for (int repeats = run.load.repeats_of_503;; --repeats) {
     status = co_await exchange(stream, ask, run);
-    if (status != 503 || repeats <= 0) co_return status;
+    if (status == 503 && run.load.on_refusal) run.load.on_refusal(++run.refusals);
+    if (status != 503 || repeats <= 0 || Clock::now() >= run.deadline) co_return status;
     asio::steady_timer pause(stream.get_executor(), std::chrono::milliseconds(20));
     co_await pause.async_wait(quietly);
   }
@@ -102,7 +106,7 @@ asio::awaitable<void> connection(Run& run, std::size_t lane) {
 }  // namespace
 
 std::vector<int> send_all(const Load& load, std::size_t count, const Source& source) {
-  Run run{load, source, std::vector<int>(count, not_sent), 0, 0, within(load.at_most)};
+  Run run{load, source, std::vector<int>(count, not_sent), 0, 0, 0, within(load.at_most)};
   asio::io_context io{1};
   for (std::size_t i = 0; i < std::min(load.connections, count); ++i)
     asio::co_spawn(io, connection(run, i), asio::detached);
@@ -115,9 +119,10 @@ std::vector<int> send_all(const Load& load, const std::vector<Ask>& asks) {
 }
 
 struct Background::Impl {
-  std::mutex mutex;
+  mutable std::mutex mutex;
   std::condition_variable changed;
   std::size_t answers = 0;
+  std::size_t refusals = 0;
   bool ended = false;
   std::vector<int> statuses;
   std::thread thread;
@@ -128,6 +133,11 @@ Background::Background(Load load, std::vector<Ask> asks) : impl_(std::make_uniqu
   load.on_answer = [impl](std::size_t count) {
     std::lock_guard lock(impl->mutex);
     impl->answers = count;
+    impl->changed.notify_all();
+  };
+  load.on_refusal = [impl](std::size_t count) {
+    std::lock_guard lock(impl->mutex);
+    impl->refusals = count;
     impl->changed.notify_all();
   };
   impl_->thread = std::thread([impl, load = std::move(load), asks = std::move(asks)] {
@@ -145,8 +155,25 @@ Background::~Background() {
 
 bool Background::answered(std::size_t count, std::chrono::milliseconds at_most) {
   std::unique_lock lock(impl_->mutex);
-  return impl_->changed.wait_for(lock, at_most,
+  return impl_->changed.wait_for(lock, patient(at_most),
                                  [&] { return impl_->answers >= count || impl_->ended; });
+}
+
+bool Background::refused(std::size_t count, std::chrono::milliseconds at_most) {
+  std::unique_lock lock(impl_->mutex);
+  return impl_->changed.wait_for(lock, at_most,
+                                 [&] { return impl_->refusals >= count || impl_->ended; }) &&
+         impl_->refusals >= count;
+}
+
+std::size_t Background::answers() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->answers;
+}
+
+std::size_t Background::refusals() const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->refusals;
 }
 
 const std::vector<int>& Background::finish() {

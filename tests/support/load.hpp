@@ -14,6 +14,8 @@ namespace sara::test {
 /// A request that was never sent, and one whose answer never came.
 constexpr int not_sent = -1;
 constexpr int no_answer = 0;
+/// A 503 that does not say when to come back: no honest refusal.
+constexpr int bare_503 = -503;
 
 struct Load {
   std::uint16_t port = 0;
@@ -25,6 +27,8 @@ struct Load {
   std::function<void(std::size_t)> on_answer = {};
   /// 503 is sent again, in its turn, up to this many times.
   int repeats_of_503 = 0;
+  /// Called after each of these 503 with the number of them so far.
+  std::function<void(std::size_t)> on_refusal = {};
   /// Request i goes over connection i % connections and no other, so that those of one connection
   /// are sent strictly one after the other.
   bool lanes = false;
@@ -45,6 +49,11 @@ class Background {
   ~Background();
   /// Waits until so many answers have come or the load ended; false at the deadline.
   bool answered(std::size_t count, std::chrono::milliseconds at_most = std::chrono::minutes(1));
+  /// The same for 503, sent again ones included.
+  bool refused(std::size_t count, std::chrono::milliseconds at_most = std::chrono::minutes(1));
+  /// How many of each there were so far.
+  std::size_t answers() const;
+  std::size_t refusals() const;
   /// Waits for the end and returns the statuses.
   const std::vector<int>& finish();
 

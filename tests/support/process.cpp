@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -96,6 +97,12 @@ struct Plan {
 
 }  // namespace
 
+std::chrono::milliseconds patient(std::chrono::milliseconds time) {
+  static const char* const factor = std::getenv("SARA_PATIENCE");
+  static const int times = factor == nullptr ? 1 : std::clamp(std::atoi(factor), 1, 100);
+  return time * times;
+}
+
 TempDir::TempDir() {
   auto pattern = (std::filesystem::temp_directory_path() / "sara-e2e-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
@@ -165,6 +172,15 @@ Outcome run(const std::vector<std::string>& command, const Environment& more,
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string sanitizer_report(const std::string& output) {
+  auto first = output.size();
+  for (const char* sign : {"Sanitizer: ", ": runtime error: "})
+    first = std::min(first, output.find(sign));
+  if (first == output.size()) return {};
+  const auto line = output.rfind('\n', first);
+  return output.substr(line == std::string::npos ? 0 : line + 1);
 }
 
 bool end_process(pid_t pid, int first_signal, std::chrono::milliseconds patience) {

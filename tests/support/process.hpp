@@ -14,8 +14,12 @@ namespace sara::test {
 using Clock = std::chrono::steady_clock;
 using Deadline = Clock::time_point;
 
+/// The time, as much longer as $SARA_PATIENCE says: a sanitizer slows everything down, and no test
+/// is to mind.
+std::chrono::milliseconds patient(std::chrono::milliseconds time);
+
 inline Deadline within(std::chrono::milliseconds time) {
-  return Clock::now() + time;
+  return Clock::now() + patient(time);
 }
 
 using Environment = std::map<std::string, std::string>;
@@ -67,6 +71,9 @@ Outcome run(const std::vector<std::string>& command, const Environment& more = {
             std::chrono::milliseconds at_most = std::chrono::minutes(2));
 
 std::string read_file(const std::string& path);
+
+/// What a sanitizer has complained of in a program's output, from its first line on; "" if nothing.
+std::string sanitizer_report(const std::string& output);
 
 /// Ends a process we have started through another one (the private Postgres), by its number: asks,
 /// waits, insists. Returns false if it is still there.

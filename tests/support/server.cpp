@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
 #include "base/json.hpp"
+#include "tests/support/cluster.hpp"
 #include "tests/support/http_client.hpp"
 
 namespace sara::test {
@@ -62,8 +64,12 @@ std::string server_binary() {
 }
 
 Server::Server(Environment environment)
+    : Server(std::move(environment), Program{server_binary()}) {}
+
+Server::Server(Environment environment, Program program)
     : data_dir_(place_.path() + "/data"),
       log_file_(place_.path() + "/server.log"),
+      binary_(std::move(program.path)),
       environment_(std::move(environment)) {
   // Tests ask faster than people. What quotas do is tests/e2e/quota.cpp's to show.
   environment_.try_emplace("MADANSARA_LIMITS_REQUESTS_PER_MINUTE_MAX", "10000000");
@@ -80,39 +86,53 @@ Server::Server(Environment environment)
 Server::~Server() {
   process_.reset();
   end_postgres();
+  judge_log();
 }
 
 void Server::start() {
-  auto before = log().size();
+  launch();
+  if (!await_ready()) throw std::runtime_error("the server did not start:\n" + tail(log()));
+}
+
+void Server::launch(const Environment& more) {
+  auto environment = environment_;
+  for (auto& [name, value] : more) environment[name] = value;
+  log_before_ = log().size();
   std::ofstream(log_file_, std::ios::app).flush();  // It must exist to be watched.
-  Watch watch(log_file_);
   process_ = std::make_unique<Process>(
-      std::vector<std::string>{server_binary(), "serve", "--port", std::to_string(port_),
-                               "--data-dir", data_dir_},
-      environment_, log_file_);
+      std::vector<std::string>{binary_, "serve", "--port", std::to_string(port_), "--data-dir",
+                               data_dir_},
+      environment, log_file_);
+}
+
+bool Server::await_ready() {
+  Watch watch(log_file_);
   auto deadline = within(60s);
   std::uint16_t port = 0;
-  while ((port = announced_port(log().substr(before))) == 0) {
-    if (!process_->running() || Clock::now() > deadline)
-      throw std::runtime_error("the server did not start:\n" + tail(log()));
-    watch.wait(200ms);
+  while ((port = announced_port(log().substr(log_before_))) == 0) {
+    if (!process_->running() || Clock::now() > deadline) return false;
+    watch.wait(50ms);
   }
   port_ = port;
-  if (!eventually(60s, [&] {
-        auto answer = HttpClient(port_).try_send({"GET", "/ready", "", {}});
-        return answer && answer->status == 200;
-      }))
-    throw std::runtime_error("the server is not ready:\n" + tail(log()));
+  return eventually(60s, [&] {
+    auto answer = HttpClient(port_).try_send({"GET", "/ready", "", {}});
+    return (answer && answer->status == 200) || !process_->running();
+  }) && process_->running();
 }
+
+int Server::ended(std::chrono::milliseconds at_most) { return process_->wait(within(at_most)); }
 
 void Server::kill() {
   process_->signal(SIGKILL);
   process_->wait(within(10s));
+  judge_log();
 }
 
 int Server::stop() {
   process_->signal(SIGTERM);
-  return process_->wait(within(20s));
+  const int status = process_->wait(within(20s));
+  judge_log();
+  return status;
 }
 
 std::string Server::log() const {
@@ -120,9 +140,11 @@ std::string Server::log() const {
 }
 
 Outcome Server::command(std::vector<std::string> words) const {
-  words.insert(words.begin(), server_binary());
+  words.insert(words.begin(), binary_);
   words.insert(words.end(), {"--data-dir", data_dir_});
-  return run(words, environment_);
+  auto outcome = run(words, environment_);
+  judge(outcome.errors);
+  return outcome;
 }
 
 Tenant Server::make_tenant(const std::string& name) const {
@@ -134,60 +156,32 @@ Tenant Server::make_tenant(const std::string& name) const {
           std::string(document->root()["api_key"].string_or(""))};
 }
 
-namespace {
+std::string Server::database_url() const { return Cluster(data_dir_).url(); }
 
-std::vector<std::string> lines_of(const std::string& path) {
-  std::vector<std::string> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
+void Server::kill_postgres(int signal) { Cluster(data_dir_).end(signal); }
+
+void Server::judge_log() {
+  const auto all = log();
+  judge(all.substr(judged_));
+  judged_ = all.size();
 }
 
-/// Where the private Postgres of a data directory lives, as runtime/private_postgres.cpp keeps it.
-struct Cluster {
-  std::string dir;
-  std::string socket_dir;
-  pid_t pid = 0;
-};
-
-Cluster cluster_of(const std::string& data_dir) {
-  Cluster found;
-  for (auto& line : lines_of(data_dir + "/postgres.place"))
-    if (line.starts_with("cluster=")) found.dir = (fs::path(data_dir) / line.substr(8)).string();
-  if (found.dir.empty()) return found;
-  auto lines = lines_of(found.dir + "/postmaster.pid");
-  if (lines.size() < 5) return found;
-  found.pid = static_cast<pid_t>(std::strtol(lines[0].c_str(), nullptr, 10));
-  found.socket_dir = lines[4];
-  return found;
+void Server::judge(const std::string& output) {
+  if (const auto report = sanitizer_report(output); !report.empty()) on_sanitizer_report(report);
 }
 
-/// A process that works inside the cluster below our own data directory.
-bool is_ours(const Cluster& cluster) {
-  std::error_code error;
-  auto home = fs::read_symlink("/proc/" + std::to_string(cluster.pid) + "/cwd", error);
-  return cluster.pid > 1 && !error && home.string() == cluster.dir;
-}
-
-}  // namespace
-
-std::string Server::database_url() const {
-  auto cluster = cluster_of(data_dir_);
-  if (cluster.socket_dir.empty()) return {};
-  return "postgresql://madansara@/madansara?host=" + cluster.socket_dir + "&port=5432";
-}
-
-void Server::kill_postgres() {
-  auto cluster = cluster_of(data_dir_);
-  if (is_ours(cluster)) end_process(cluster.pid, SIGKILL, 20s);
+void end_program(const std::string& report) {
+  std::fprintf(stderr, "a sanitizer has found something in a server:\n%s\n", report.c_str());
+  std::_Exit(EXIT_FAILURE);
 }
 
 void Server::end_postgres() {
-  auto cluster = cluster_of(data_dir_);
-  if (!is_ours(cluster)) return;
-  end_process(cluster.pid, SIGQUIT, 20s);
+  Cluster cluster(data_dir_);
+  if (!cluster.runs()) return;
+  cluster.end(SIGQUIT);
   std::error_code error;
-  if (cluster.socket_dir.starts_with("/tmp/madansara-")) fs::remove_all(cluster.socket_dir, error);
+  auto& socket_dir = cluster.socket_dir();
+  if (socket_dir.starts_with("/tmp/madansara-")) fs::remove_all(socket_dir, error);
 }
 
 Server& shared_server() {
