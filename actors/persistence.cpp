@@ -5,6 +5,7 @@
 #include "base/fault.hpp"
 #include "base/log.hpp"
 #include "base/metric.hpp"
+#include "domain/fair_queue.hpp"
 #include "messages/error.hpp"
 #include "storage/conversation.hpp"
 
@@ -14,7 +15,13 @@ using namespace messages;
 
 namespace {
 
+constexpr std::size_t entries_in_turn = 16;  ///< that one tenant may add before the next one does
 constexpr auto tidy_after = std::chrono::seconds(1);
+
+struct Waiting {
+  domain::WriteSetPtr set;
+  caf::typed_response_promise<Committed> promise;
+};
 
 struct Writer {
   explicit Writer(PersistenceOptions o)
@@ -23,6 +30,8 @@ struct Writer {
   PersistenceOptions options;
   storage::Connection db;
   storage::GroupWriter group;
+  /// What stands behind the next group, tenant by tenant in turn.
+  domain::FairQueue<TenantId, Waiting> queue{entries_in_turn};
   std::vector<domain::WriteSetPtr> batch;
   std::vector<caf::typed_response_promise<Committed>> waiting;
   bool flush_queued = false;
@@ -38,6 +47,13 @@ struct Writer {
       metric::counter("madansara_commit_failures_total", "group commits that failed");
 
   void commit(persistence_actor::pointer self) {
+    while (batch.size() < options.group_max) {
+      auto next = queue.pop();
+      if (!next) break;
+      batch.push_back(std::move(next->set));
+      waiting.push_back(std::move(next->promise));
+    }
+    if (!queue.empty()) queue_flush(self);
     // Moved out first: whatever happens, each waiter is answered exactly once.
     auto sets = std::move(batch);
     auto promises = std::move(waiting);
@@ -158,19 +174,17 @@ persistence_actor::behavior_type persistence(persistence_actor::pointer self,
   auto writer = std::make_shared<Writer>(std::move(options));
   // A flush may stand behind the exit message: commit what was accepted before.
   self->set_exit_handler([self, writer](caf::exit_msg& m) {
-    writer->commit(self);
-    writer->commit(self);
+    do writer->commit(self);
+    while (!writer->queue.empty() || !writer->batch.empty());
     self->quit(std::move(m.reason));
   });
   return {
       [self, writer](domain::WriteSetPtr& set) -> caf::result<Committed> {
         auto promise = self->make_response_promise<Committed>();
-        writer->batch.push_back(std::move(set));
-        writer->waiting.push_back(promise);
-        if (writer->batch.size() >= writer->options.group_max)
-          writer->commit(self);
-        else
-          writer->queue_flush(self);
+        auto tenant = set->tenant_id;
+        auto cost = set->entries.size();
+        writer->queue.push(tenant, {std::move(set), promise}, cost);
+        writer->queue_flush(self);
         return promise;
       },
       [writer](const RegistryChangePtr& c) { return change(*writer, *c); },

@@ -34,6 +34,10 @@ Edge::Edge(const Router& routes, Limits all_limits, Authenticate auth,
     shared->stranger_quota =
         std::make_unique<Quota>(limits.stranger_requests_per_15_min_max, std::chrono::minutes{15});
   }
+  if (!shared->webhook_quota && limits.webhooks_per_minute_max > 0) {
+    shared->webhook_quota =
+        std::make_unique<Quota>(limits.webhooks_per_minute_max, std::chrono::minutes{1});
+  }
 }
 
 std::optional<Place> Place::take(const std::shared_ptr<Edge>& edge, const asio::ip::address& peer) {

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "http/gate.hpp"
 #include "http/head.hpp"
 #include "http/quota.hpp"
 #include "http/server.hpp"
@@ -31,6 +32,7 @@ struct Server::Shared {
   std::vector<boost::asio::ip::tcp::endpoint> listening;
   std::unique_ptr<Quota> key_quota;       ///< none: no quota. Made with the first edge.
   std::unique_ptr<Quota> stranger_quota;  ///< of clients without a good credential
+  std::unique_ptr<Quota> webhook_quota;   ///< of a tenant's providers
 };
 
 class Session;
@@ -43,6 +45,7 @@ struct Edge {
   const Limits limits;
   const Authenticate authenticate;
   const std::shared_ptr<Server::Shared> shared;
+  std::unique_ptr<Gate> gate;  ///< made with the server
 
   std::chrono::steady_clock::time_point now;  ///< as of the last sweep: cheap, and exact enough
   std::string date;                           ///< the Date header's value

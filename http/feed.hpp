@@ -26,6 +26,7 @@ struct FeedLimits {
   std::chrono::milliseconds pong_timeout{60'000};
   std::chrono::milliseconds mark{10'000};
   std::chrono::milliseconds write_stall{20'000};
+  std::chrono::milliseconds resync_patience{10'000};  ///< for who was told to reload to read so far
   std::size_t queue_bytes_max = 256 << 10;
   std::size_t queue_events_max = 512;
   /// Of all logs of an io thread: beyond it, who is behind is told to reload.

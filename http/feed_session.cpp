@@ -20,7 +20,6 @@ namespace {
 
 constexpr int replay_page = 500;
 constexpr int reads_at_once = 4;
-constexpr std::uint32_t resync_patience_ms = 10'000;
 constexpr std::uint32_t close_patience_ms = 5'000;
 constexpr auto failure_pause = std::chrono::milliseconds(250);
 constexpr auto short_pause = std::chrono::milliseconds(20);
@@ -453,7 +452,7 @@ void FeedSession::tick() {
   if (stalled || silent) return cut();
   bool caught_up = !at_ && out_.empty();
   if (resyncing_ && caught_up) resyncing_ = false;
-  if (resyncing_ && now - resync_since_ > resync_patience_ms)
+  if (resyncing_ && now - resync_since_ > in_ms(limits.resync_patience))
     return close(CloseCode::try_again_later, "too slow");
   if (now - pinged_ > in_ms(limits.ping)) {
     pinged_ = now;
@@ -477,9 +476,11 @@ void FeedSession::close(CloseCode code, std::string_view reason) {
   pump();
 }
 
-/// Ends the socket at once; who waits for it hears of it.
+/// Ends the socket at once, without a goodbye; who waits for it hears of it. What the peer will
+/// never read must not stay in the kernel's memory.
 void FeedSession::cut() {
   error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   socket_.close(ignored);
 }
 

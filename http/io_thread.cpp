@@ -24,8 +24,6 @@ ServiceOptions service_options(const EdgeOptions& o) {
   ServiceOptions s;
   s.public_base_url = o.public_base_url;
   s.production = o.production;
-  s.in_flight_per_tenant_max = o.in_flight_per_tenant_max;
-  s.in_flight_max = o.in_flight_max;
   s.write_deadline = o.commit_deadline;
   s.read_deadline = o.read_deadline;
   return s;
@@ -37,6 +35,7 @@ FeedLimits feed_limits(const EdgeOptions& o) {
   f.pong_timeout = o.live_pong_timeout;
   f.mark = o.live_mark;
   f.write_stall = o.write_stall;
+  f.resync_patience = o.live_resync_patience;
   f.queue_bytes_max = o.live_queue_bytes_max;
   f.queue_events_max = o.live_queue_events_max;
   f.held_bytes_max = o.live_held_bytes_max;
@@ -64,6 +63,20 @@ Limits server_limits(const EdgeOptions& o) {
   l.requests_per_minute_max = o.requests_per_minute_max;
   l.stranger_requests_per_15_min_max = o.stranger_requests_per_15_min_max;
   l.stranger_quota_on_loopback = o.stranger_quota_on_loopback;
+  l.webhooks_per_minute_max = o.webhooks_per_minute_max;
+  l.body_rate_grace = o.body_rate_grace;
+  l.body_bytes_per_second_min = o.body_bytes_per_second_min;
+  // The kernel spreads connections evenly over the threads that listen.
+  const auto part = [&](std::size_t whole) { return (whole + o.io_threads - 1) / o.io_threads; };
+  l.in_flight_max = part(o.in_flight_max);
+  l.in_flight_per_tenant_max = part(o.in_flight_per_tenant_max);
+  l.in_flight_shared_max = part(o.in_flight_shared_max);
+  l.reads_in_flight_max = part(o.reads_in_flight_max);
+  l.admission_wait = o.admission_wait;
+  l.commit_deadline = o.commit_deadline;
+  l.loop_lag_max = o.loop_lag_max;
+  l.memory_bytes_max = o.memory_bytes_max;
+  l.give_memory_back = o.give_memory_back;
   return l;
 }
 
@@ -147,6 +160,7 @@ std::size_t IoThread::connections() const { return impl_->server.connections(); 
 void IoThread::stop() {
   if (!impl_->thread.joinable()) return;
   boost::asio::post(impl_->io, [this] {
+    impl_->server.close_gate();
     impl_->bridge.stop();
     // What the stopped bridge has answered runs to its end first.
     boost::asio::post(impl_->io, [this] { impl_->io.stop(); });

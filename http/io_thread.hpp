@@ -2,6 +2,7 @@
 // port. Everything of Asio stays behind this door.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -33,11 +34,19 @@ struct EdgeOptions {
   std::size_t body_bytes_max = 1 << 20, webhook_bytes_max = 4 << 20,
               inbound_parse_bytes_max = 32 << 20, bodies_in_flight_bytes_max = 128 << 20,
               requests_per_connection_max = 10'000, requests_per_minute_max = 1'200,
-              stranger_requests_per_15_min_max = 100, in_flight_per_tenant_max = 512,
-              in_flight_max = 4096;
+              stranger_requests_per_15_min_max = 100, webhooks_per_minute_max = 1'200'000,
+              body_bytes_per_second_min = 1024;
   bool stranger_quota_on_loopback = false;
-  Millis commit_deadline{10'000}, read_deadline{10'000};
-  Millis live_ping{20'000}, live_pong_timeout{60'000}, live_mark{10'000};
+  Millis body_rate_grace{5'000};
+  /// Of the whole server: each io thread has its part.
+  std::size_t in_flight_max = 4096, in_flight_per_tenant_max = 512, in_flight_shared_max = 32,
+              reads_in_flight_max = 64;
+  std::size_t io_threads = 1;
+  Millis admission_wait{500}, loop_lag_max{1'000}, commit_deadline{1'000}, read_deadline{10'000};
+  std::size_t memory_bytes_max = 512 << 20;
+  std::function<void()> give_memory_back;
+  Millis live_ping{20'000}, live_pong_timeout{60'000}, live_mark{10'000},
+      live_resync_patience{10'000};
   std::size_t live_queue_bytes_max = 256 << 10, live_queue_events_max = 512,
               live_held_bytes_max = 64 << 20,
               live_replay_events_max = 100'000, live_ring_events_max = 1024,

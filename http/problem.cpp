@@ -2,6 +2,7 @@
 #include "http/problem.hpp"
 
 #include <array>
+#include <functional>
 
 #include "base/json.hpp"
 
@@ -79,9 +80,14 @@ constexpr bool in_order() {
 }
 static_assert(in_order(), "a problem stands where its enumerator says");
 
-/// Seconds after which a refused caller may come back; 0: not said.
-int retry_after_seconds(const ProblemType& type) {
-  return type.status == 503 || type.status == 429 || type.problem == P::idempotency_running ? 1 : 0;
+constexpr std::size_t spread_seconds = 3;
+
+/// Seconds after which a refused caller may come back; 0: not said. Those who were refused together
+/// must not come back together.
+std::size_t retry_after_seconds(const ProblemType& type, const Request& request) {
+  if (type.status == 503)
+    return 1 + std::hash<std::string_view>{}(request.request_id) % spread_seconds;
+  return type.status == 429 || type.problem == P::idempotency_running ? 1 : 0;
 }
 
 Response make(const ProblemType& type, std::string_view detail,
@@ -109,7 +115,7 @@ Response make(const ProblemType& type, std::string_view detail,
     w.end_array();
   }
   w.end_object();
-  if (const int seconds = retry_after_seconds(type); seconds > 0) {
+  if (const auto seconds = retry_after_seconds(type, request); seconds > 0) {
     r.headers.emplace_back("Retry-After", std::to_string(seconds));
   }
   if (type.problem == P::unauthenticated) {

@@ -16,7 +16,9 @@ Quota::Quota(std::size_t requests, seconds period, std::size_t names_max)
 Quota::Standing Quota::take(std::string_view name, TimePoint now) {
   const std::lock_guard lock(mutex_);
   if (full_at_.size() >= names_max_) forget(now);
-  auto& full_at = full_at_[std::string(name)];
+  auto bucket = full_at_.find(name);
+  if (bucket == full_at_.end()) bucket = full_at_.emplace(std::string(name), now).first;
+  auto& full_at = bucket->second;
   full_at = std::max(full_at, now);
   const auto whole = each_ * static_cast<std::int64_t>(requests_);
   Standing standing;

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -43,7 +44,13 @@ class Quota {
   std::mutex mutex_;
   /// When each bucket will be full again: all that a bucket has to know. Full ones may be
   /// forgotten.
-  std::unordered_map<std::string, TimePoint> full_at_;
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const {
+      return std::hash<std::string_view>{}(name);
+    }
+  };
+  std::unordered_map<std::string, TimePoint, Hash, std::equal_to<>> full_at_;
 };
 
 }  // namespace sara::http

@@ -65,9 +65,17 @@ const std::vector<std::size_t>* find(const Node& node, std::string_view path) {
   return node.rest.empty() ? nullptr : &node.rest;
 }
 
+domain::Traffic usual_traffic(const Route& route) {
+  using domain::Traffic;
+  if (route.upgrade) return Traffic::read;
+  if (route.body == Body::webhook || route.body == Body::multipart) return Traffic::webhook;
+  if (route.scope == Scope::open) return Traffic::operation;
+  return route.method == "GET" ? Traffic::read : Traffic::write;
+}
+
 }  // namespace
 
-void Router::add(Route route) {
+Route& Router::add(Route route) {
   ensure(route.path.starts_with('/'), "a route's path begins with a slash");
   ensure(route.handler || route.upgrade, "a route has a handler");
   auto* node = root_.get();
@@ -88,26 +96,27 @@ void Router::add(Route route) {
     ensure(routes_[index].method != route.method, "a method and a path have one route");
   }
   ends->push_back(routes_.size());
-  routes_.push_back(std::move(route));
+  route.traffic = usual_traffic(route);
+  return routes_.emplace_back(std::move(route));
 }
 
-void Router::get(std::string path, Scope scope, Handler handler) {
-  add({"GET", std::move(path), scope, Body::none, std::move(handler), {}});
+Route& Router::get(std::string path, Scope scope, Handler handler) {
+  return add({"GET", std::move(path), scope, Body::none, std::move(handler), {}, {}, {}});
 }
-void Router::post(std::string path, Scope scope, Body body, Handler handler) {
-  add({"POST", std::move(path), scope, body, std::move(handler), {}});
+Route& Router::post(std::string path, Scope scope, Body body, Handler handler) {
+  return add({"POST", std::move(path), scope, body, std::move(handler), {}, {}, {}});
 }
-void Router::put(std::string path, Scope scope, Body body, Handler handler) {
-  add({"PUT", std::move(path), scope, body, std::move(handler), {}});
+Route& Router::put(std::string path, Scope scope, Body body, Handler handler) {
+  return add({"PUT", std::move(path), scope, body, std::move(handler), {}, {}, {}});
 }
-void Router::patch(std::string path, Scope scope, Body body, Handler handler) {
-  add({"PATCH", std::move(path), scope, body, std::move(handler), {}});
+Route& Router::patch(std::string path, Scope scope, Body body, Handler handler) {
+  return add({"PATCH", std::move(path), scope, body, std::move(handler), {}, {}, {}});
 }
-void Router::remove(std::string path, Scope scope, Handler handler) {
-  add({"DELETE", std::move(path), scope, Body::none, std::move(handler), {}});
+Route& Router::remove(std::string path, Scope scope, Handler handler) {
+  return add({"DELETE", std::move(path), scope, Body::none, std::move(handler), {}, {}, {}});
 }
 void Router::websocket(std::string path, UpgradeHandler handler, Scope scope) {
-  add({"GET", std::move(path), scope, Body::none, {}, std::move(handler)});
+  add({"GET", std::move(path), scope, Body::none, {}, std::move(handler), {}, {}});
 }
 
 Router::Match Router::match(std::string_view method, std::string_view path) const {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "domain/admission.hpp"
 #include "http/exchange.hpp"
 
 namespace sara::http {
@@ -33,6 +34,9 @@ struct Handover {
 };
 using UpgradeHandler = std::function<boost::asio::awaitable<void>(Handover)>;
 
+/// Whose request it is, told from its head; none if that is not known yet.
+using Owner = std::function<TenantId(const Request&)>;
+
 struct Route {
   std::string method;
   std::string path;  ///< "/api/v1/conversations/{id}/messages"
@@ -40,6 +44,10 @@ struct Route {
   Body body = Body::none;
   Handler handler;
   UpgradeHandler upgrade;  ///< set for WebSocket routes only
+  /// What is refused first when there is too much. By itself: without a credential an operation or,
+  /// with a webhook's body, a webhook; with one, GET reads and all else writes.
+  domain::Traffic traffic = domain::Traffic::operation;
+  Owner owner;  ///< for routes without a credential; with one, it tells
 };
 
 /// Paths are literal segments and parameters: "/contacts/{id}", or "/assets/{name...}" for all the
@@ -50,11 +58,12 @@ class Router {
   ~Router();
   Router(Router&&) noexcept;
   Router& operator=(Router&&) noexcept;
-  void get(std::string path, Scope scope, Handler handler);
-  void post(std::string path, Scope scope, Body body, Handler handler);
-  void put(std::string path, Scope scope, Body body, Handler handler);
-  void patch(std::string path, Scope scope, Body body, Handler handler);
-  void remove(std::string path, Scope scope, Handler handler);
+  /// Each returns its route, to say more of it; the reference lives until the next one is added.
+  Route& get(std::string path, Scope scope, Handler handler);
+  Route& post(std::string path, Scope scope, Body body, Handler handler);
+  Route& put(std::string path, Scope scope, Body body, Handler handler);
+  Route& patch(std::string path, Scope scope, Body body, Handler handler);
+  Route& remove(std::string path, Scope scope, Handler handler);
   /// GET that becomes a WebSocket. The handler may return while the socket lives on. It
   /// authenticates by itself: browsers cannot set the Authorization header.
   /// scope: what a request needs that is no handshake, before it is told so.
@@ -71,7 +80,7 @@ class Router {
 
  private:
   struct Node;
-  void add(Route route);
+  Route& add(Route route);
   std::vector<Route> routes_;
   std::unique_ptr<Node> root_;
 };

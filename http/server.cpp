@@ -24,6 +24,7 @@ using ErrorCode = boost::system::error_code;
 namespace {
 
 constexpr int backlog = 4096;
+constexpr int send_buffer_bytes = 128 * 1024;  // The kernel doubles it, for its own needs.
 constexpr std::size_t turned_away_max = 256;  // Beyond it, nobody is told why.
 constexpr std::chrono::milliseconds accept_pause{100};
 
@@ -73,6 +74,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
         edge(std::make_shared<Edge>(router, limits, std::move(auth), std::move(shared))),
         acceptor(context),
         timer(context) {
+    edge->gate = std::make_unique<Gate>(context, limits);
     for (std::size_t i = 1; i < answers.size(); ++i) {
       answers[i] = metric::counter("http_answers_total", "Answers, by class of status code.",
                                    {{"class", std::to_string(i) + "xx"}});
@@ -99,6 +101,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       metric::gauge("http_bodies_in_flight_bytes", "Bytes of request bodies not yet answered.");
   metric::Counter turned_away =
       metric::counter("http_connections_refused_total", "Connections over a limit.");
+  metric::Counter held_back = metric::counter(
+      "madansara_accept_held_back_total", "Times that accepting paused for want of capacity.");
   metric::Counter pauses = metric::counter(
       "http_accept_pauses_total", "Times that accepting paused for want of a file descriptor.");
 };
@@ -136,6 +140,13 @@ asio::awaitable<void> Server::Impl::accept(std::shared_ptr<Impl> self) {
   asio::steady_timer pause{self->io};
   while (self->acceptor.is_open()) {
     ErrorCode error;
+    // Who is there already comes first; newcomers wait in the kernel's queue.
+    if (!self->edge->gate->accepts_connections() && !self->edge->draining) {
+      self->held_back.add();
+      pause.expires_after(accept_pause);
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      continue;
+    }
     tcp::endpoint peer;
     auto socket = co_await self->acceptor.async_accept(
         peer, asio::redirect_error(asio::use_awaitable, error));
@@ -154,6 +165,8 @@ void Server::Impl::welcome(tcp::socket socket, const tcp::endpoint& peer) {
   ErrorCode error;
   socket.non_blocking(true, error);
   if (!error) socket.set_option(tcp::no_delay(true), error);
+  // Left alone, the kernel keeps up to 4 MiB for each client that does not read.
+  if (!error) socket.set_option(tcp::socket::send_buffer_size(send_buffer_bytes), error);
   if (error) return;
   auto place = Place::take(edge, peer.address());
   if (!place) {
@@ -179,6 +192,7 @@ void Server::Impl::arm_sweep() {
 void Server::Impl::sweep() {
   const auto now = std::chrono::steady_clock::now();
   const auto stood_still = now - edge->now - edge->limits.sweep;
+  edge->gate->measure(now, stood_still);
   edge->now = now;
   tell_time();
   if (stood_still > std::chrono::seconds{1}) {
@@ -215,6 +229,7 @@ void Server::Impl::stop() {
   edge->draining = true;
   acceptor.close(ignored);
   timer.cancel();
+  edge->gate->close();
   for (auto* session : edge->sessions) session->cut();
 }
 
@@ -236,6 +251,10 @@ Result<std::uint16_t> Server::listen(const std::string& address, std::uint16_t p
 
 void Server::drain() {
   asio::dispatch(impl_->io, [impl = impl_] { impl->drain(); });
+}
+
+void Server::close_gate() {
+  impl_->edge->gate->close();
 }
 
 std::size_t Server::connections() const {

@@ -29,6 +29,16 @@ struct Limits {
   std::size_t requests_per_minute_max = 0;            ///< of one API key; 0: no quota
   std::size_t stranger_requests_per_15_min_max = 0;  ///< refused ones of one address; 0: no quota
   bool stranger_quota_on_loopback = false;  ///< else a proxy's clients would share one bucket
+  std::size_t webhooks_per_minute_max = 0;  ///< of one tenant; beyond: 503; 0: no such limit
+  std::size_t memory_bytes_max = 512 << 20;
+  std::function<void()> give_memory_back;  ///< what is free goes to the system; may be none
+  std::size_t in_flight_max = 4096;             ///< requests admitted and not yet answered
+  std::size_t in_flight_per_tenant_max = 512;
+  std::size_t in_flight_shared_max = 32;        ///< of all, while several tenants are active
+  std::size_t reads_in_flight_max = 64;
+  std::chrono::milliseconds admission_wait{500};     ///< for a place; then: 503
+  std::chrono::milliseconds commit_deadline{1'000};  ///< what cannot be done in it is refused
+  std::chrono::milliseconds loop_lag_max{1'000};     ///< of the event loop: it is full then
   std::size_t pipelined_max = 16;  ///< answered in a row before other connections get a turn
   std::chrono::milliseconds body_rate_grace{5'000};
   std::size_t body_bytes_per_second_min = 1024;  ///< once the grace is over
@@ -63,6 +73,8 @@ class Server {
   /// No new connections; answers carry "Connection: close"; idle connections are closed. From any
   /// thread.
   void drain();
+  /// Whoever waits for a place is refused, and whoever comes. On the io thread.
+  void close_gate();
   /// Open connections, WebSockets included, for the drain to wait on. From any thread.
   std::size_t connections() const;
 

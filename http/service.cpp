@@ -14,6 +14,26 @@ namespace {
 
 constexpr std::size_t api_keys_remembered_max = 10'000;
 constexpr auto api_key_fresh = std::chrono::seconds(10);
+constexpr std::size_t look_ups_max = 32;
+
+/// A look-up for somebody who has shown nothing good yet: only so many at once, whatever strangers
+/// send.
+class LookUp {
+ public:
+  explicit LookUp(std::size_t& count) : count_(count), mine_(count < look_ups_max) {
+    count_ += mine_;
+  }
+  ~LookUp() { count_ -= mine_; }
+  LookUp(const LookUp&) = delete;
+  LookUp& operator=(const LookUp&) = delete;
+  explicit operator bool() const { return mine_; }
+
+ private:
+  std::size_t& count_;
+  const bool mine_;
+};
+
+Error too_many_look_ups() { return {Errc::overloaded, "too much is being looked up", {}}; }
 
 Result<std::pair<std::string, std::string>> split_api_key(std::string_view text) {
   bool fits = text.size() == 43 && text.substr(0, 3) == "sk_" &&
@@ -50,7 +70,9 @@ Task<Result<Principal>> Service::authenticate(std::string_view bearer) {
       fresh = std::chrono::steady_clock::now() - there->second.read_at < api_key_fresh;
     }
   }
-  if (!fresh) {
+  LookUp look_up(look_ups_);
+  if (!fresh && !look_up && !key) co_return fail(too_many_look_ups());
+  if (!fresh && look_up) {
     // A key made by another process (`tenant create`) is found at its first use; one that was
     // revoked or has expired is gone within seconds. Without the database the last word counts.
     FindApiKey query{parts->first};
@@ -87,6 +109,8 @@ Task<Result<TenantPtr>> Service::tenant(TenantId id) {
 
 Task<Result<TenantPtr>> Service::tenant_of_endpoint(const std::string& endpoint) {
   if (auto there = tenants.find_by_endpoint(endpoint)) co_return there;
+  LookUp look_up(look_ups_);
+  if (!look_up) co_return fail(too_many_look_ups());
   GetTenant query{{}, endpoint};
   auto found = co_await read(std::move(query));
   if (!found) co_return fail(found.error());
@@ -110,27 +134,9 @@ Result<std::shared_ptr<const providers::ChannelCodec>> Service::codec(
   return cached.codec;
 }
 
-Service::Admission Service::admit(TenantId tenant) {
-  if (shared->fenced || in_flight_ >= options.in_flight_max) return {};
-  auto& of = in_flight_of_[tenant];
-  if (of >= options.in_flight_per_tenant_max) return {};
-  ++of;
-  ++in_flight_;
-  return {this, tenant};
-}
-
-Service::Admission::~Admission() {
-  if (service_ == nullptr) return;
-  --service_->in_flight_;
-  auto there = service_->in_flight_of_.find(tenant_);
-  if (there != service_->in_flight_of_.end() && --there->second == 0)
-    service_->in_flight_of_.erase(there);
-}
-
-Error Service::overloaded() const {
-  if (shared->fenced)
-    return {Errc::unavailable, "another server has taken this database over", {}};
-  return {Errc::overloaded, "too many requests are in flight; try again later", {}};
+std::optional<Error> Service::fenced() const {
+  if (!shared->fenced) return {};
+  return Error{Errc::unavailable, "another server has taken this database over", {}};
 }
 
 Task<Response> Service::once(Request& request, const Work& work) {

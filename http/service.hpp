@@ -29,8 +29,6 @@ using Task = boost::asio::awaitable<T>;
 struct ServiceOptions {
   std::string public_base_url;  ///< as providers see us: http://127.0.0.1:8002
   bool production = false;
-  std::size_t in_flight_per_tenant_max = 512;
-  std::size_t in_flight_max = 4096;
   std::chrono::milliseconds write_deadline{10'000};
   std::chrono::milliseconds read_deadline{10'000};
 };
@@ -90,24 +88,8 @@ class Service {
   /// The integration's decoder; built once for each of its versions.
   Result<std::shared_ptr<const providers::ChannelCodec>> codec(const domain::Integration& i);
 
-  /// A place among the requests in flight; an empty one if there is none left.
-  class Admission {
-   public:
-    Admission() = default;
-    Admission(Service* service, TenantId tenant) : service_(service), tenant_(tenant) {}
-    Admission(Admission&& other) noexcept : service_(other.service_), tenant_(other.tenant_) {
-      other.service_ = nullptr;
-    }
-    Admission& operator=(Admission&&) = delete;
-    ~Admission();
-    explicit operator bool() const { return service_ != nullptr; }
-
-   private:
-    Service* service_ = nullptr;
-    TenantId tenant_;
-  };
-  Admission admit(TenantId tenant);
-  Error overloaded() const;
+  /// Another server has the database: nothing may be written.
+  std::optional<Error> fenced() const;
 
   /// Runs a creating POST under its Idempotency-Key: replays, refuses, or runs `work` with the key.
   /// Arguments are references to what outlives the call: g++ 12 destroys by-value arguments of a
@@ -116,10 +98,8 @@ class Service {
   Task<Response> once(Request& request, const Work& work);
 
  private:
-  friend class Admission;
   std::size_t next_reader_ = 0;
-  std::size_t in_flight_ = 0;
-  std::unordered_map<TenantId, std::size_t> in_flight_of_;
+  std::size_t look_ups_ = 0;  ///< under way for strangers
   struct CachedCodec {
     std::int64_t version = 0;
     std::shared_ptr<const providers::ChannelCodec> codec;

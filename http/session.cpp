@@ -171,7 +171,7 @@ asio::awaitable<void> Session::run() {
     ++requests_;
     answer_ = Response{};
     next_request_id();
-    bool good = !broken && open_request();
+    bool good = !broken && open_request() && in_time();
     if (broken) {
       fill_request(Head{});
       refuse(timed_out_ ? Problem::request_timeout : Problem::bad_request,
@@ -195,7 +195,13 @@ asio::awaitable<void> Session::run() {
       }
       good = good && !answer_.close;
     }
+    if (good && !enter()) {
+      auto waiting = wait_for_place();
+      good = co_await std::move(waiting);
+    }
     if (good) co_await handle();
+    if (pass_ && answer_.status / 100 == 2) pass_->done();
+    pass_.reset();
 
     const bool ours =
         answer_.close || edge_->draining || requests_ >= edge_->limits.requests_per_connection_max;
@@ -223,6 +229,12 @@ bool Session::refuse(Problem kind, std::string_view detail, bool close) {
   answer_ = problem(kind, detail, request_);
   answer_.close = close;
   return false;
+}
+
+bool Session::refuse(Refused why) {
+  edge_->gate->count_refusal(route_->traffic, why);
+  return refuse(Problem::overloaded,
+                why == Refused::share ? "Too much of this account is under way." : "");
 }
 
 /// Judges the head, finds the route, looks at the form of the credential.
@@ -323,6 +335,44 @@ bool Session::within_quota(bool good) {
   if (!known && on_loopback_ && !edge_->limits.stranger_quota_on_loopback)
     standing_.admitted = true;
   return standing_.admitted ? good : refuse(Problem::rate_limited);
+}
+
+/// Refuses by the ladder what could not be answered in time, while it has cost no more than its
+/// head; and a webhook whose tenant's providers are beyond all measure.
+bool Session::in_time() {
+  const auto traffic = route_->traffic;
+  if (const auto why = edge_->gate->sheds(traffic)) return refuse(*why);
+  tenant_ = route_->owner ? route_->owner(request_) : TenantId{};
+  if (traffic != Traffic::webhook || !tenant_ || !edge_->shared->webhook_quota) return true;
+  const std::string_view name(reinterpret_cast<const char*>(&tenant_), sizeof(Uuid));
+  const auto standing =
+      edge_->shared->webhook_quota->take(name, std::chrono::steady_clock::now());
+  return standing.admitted || refuse(Refused::share);
+}
+
+/// Takes a place among the requests under way, if there is one at once.
+bool Session::enter() {
+  if (route_->traffic == Traffic::operation) return true;
+  if (request_.principal) tenant_ = request_.principal->tenant_id;
+  auto pass = edge_->gate->try_enter(tenant_, route_->traffic);
+  if (!pass) return false;
+  pass_.emplace(std::move(*pass));
+  hurried_ = false;
+  return true;
+}
+
+/// False: there was none in time.
+asio::awaitable<bool> Session::wait_for_place() {
+  if (!std::exchange(hurried_, false)) {
+    auto waiting = edge_->gate->enter(tenant_, route_->traffic);
+    auto pass = co_await std::move(waiting);
+    if (pass) {
+      pass_.emplace(std::move(*pass));
+      co_return true;
+    }
+  }
+  hurried_ = !in_.empty();
+  co_return refuse(edge_->draining ? Refused::closed : Refused::share);
 }
 
 bool Session::admit_upgrade() {
@@ -523,7 +573,13 @@ asio::awaitable<bool> Session::flush() {
     ErrorCode error;
     co_await socket_.async_wait(Socket::wait_write,
                                 asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return false;
+    if (error) {
+      // What it will never read must not stay in the kernel's memory.
+      ErrorCode ignored;
+      socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+      socket_.close(ignored);  // The destructor would let it linger all the same.
+      co_return false;
+    }
     const auto sent = send();
     if (sent != Sent::some) co_return sent == Sent::all;
   }

@@ -47,6 +47,7 @@ class Session {
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<bool> read_body();
+  boost::asio::awaitable<bool> wait_for_place();
   boost::asio::awaitable<void> handle();
   boost::asio::awaitable<bool> flush();
   boost::asio::awaitable<void> linger();
@@ -56,12 +57,15 @@ class Session {
   std::size_t rescue();
   bool refuse(const Refusal& refusal);
   bool refuse(Problem kind, std::string_view detail = {}, bool close = false);
+  bool refuse(Refused why);
   bool open_request();
   void fill_request(const Head& head);
   bool check_credential_form();
   bool needs_credential() const;
   bool permit(Result<Principal> principal);
   bool within_quota(bool good);
+  bool in_time();
+  bool enter();
   bool admit_upgrade();
   bool admit_body();
   std::size_t body_bytes_max() const;
@@ -95,6 +99,9 @@ class Session {
   const Route* route_ = nullptr;
   std::string_view bearer_;
   std::uint64_t content_length_ = 0;
+  TenantId tenant_;               ///< whose request it is; none: not known
+  bool hurried_ = false;          ///< stood behind a refused one, and so has waited already
+  std::optional<Gate::Pass> pass_;
   std::optional<ChunkReader> chunks_;
   bool chunked_ = false;
   bool client_closes_ = false;

@@ -21,6 +21,7 @@
 #include "http/io_thread.hpp"
 #include "messages/error.hpp"
 #include "runtime/directory.hpp"
+#include "runtime/memory.hpp"
 #include "runtime/outbound.hpp"
 #include "runtime/private_postgres.hpp"
 #include "runtime/secret_key.hpp"
@@ -101,13 +102,24 @@ http::EdgeOptions edge_options(const Config& c) {
   o.requests_per_minute_max = c.limits.requests_per_minute_max;
   o.stranger_requests_per_15_min_max = c.limits.stranger_requests_per_15_min_max;
   o.stranger_quota_on_loopback = c.limits.stranger_quota_on_loopback != 0;
-  o.in_flight_per_tenant_max = c.limits.in_flight_per_tenant_max;
+  o.webhooks_per_minute_max = c.limits.webhooks_per_minute_max;
+  o.body_rate_grace = c.limits.body_rate_grace_s;
+  o.body_bytes_per_second_min = c.limits.body_bytes_per_s_min;
+  o.io_threads = static_cast<std::size_t>(c.server.io_threads);
   o.in_flight_max = c.limits.in_flight_max;
+  o.in_flight_per_tenant_max = c.limits.in_flight_per_tenant_max;
+  o.in_flight_shared_max = c.limits.in_flight_shared_max;
+  o.reads_in_flight_max = c.limits.reads_in_flight_max;
+  o.admission_wait = c.limits.admission_wait_ms;
+  o.loop_lag_max = c.limits.loop_lag_ms_max;
+  o.memory_bytes_max = c.limits.memory_bytes_max;
+  o.give_memory_back = give_memory_back;
   o.commit_deadline = c.database.commit_deadline_ms;
   o.read_deadline = c.database.read_deadline_ms;
   o.live_ping = c.live.ping_s;
   o.live_pong_timeout = c.live.pong_timeout_s;
   o.live_mark = c.live.mark_s;
+  o.live_resync_patience = c.live.resync_patience_s;
   o.live_queue_bytes_max = c.live.queue_bytes_max;
   o.live_queue_events_max = c.live.queue_events_max;
   o.live_held_bytes_max = c.live.held_bytes_max;
@@ -142,10 +154,14 @@ class Actors {
     context_.settings.tenant_idle = config.actors.tenant_idle_ms;
     context_.settings.conversation_queue_max = config.actors.conversation_queue_max;
     for (int i = 0; i < config.database.readers; ++i) {
-      context_.readers.push_back(
+      readers_.push_back(
           system.spawn<caf::detached>(actors::query, std::move(open), vault, &context_));
       open = std::make_shared<storage::Connection>(database.url);
     }
+    // What people look at must never stand before what webhooks need to know.
+    auto reserved = readers_.begin() + (config.database.readers + 3) / 4;
+    context_.readers.assign(readers_.begin(), reserved);
+    edge_readers_.assign(reserved == readers_.end() ? readers_.begin() : reserved, readers_.end());
     inbox_ = system.spawn(actors::inbox, &context_);
     int writers = std::min(config.database.writers, storage::lease_shards);
     for (int i = 0; i < writers; ++i) {
@@ -172,7 +188,7 @@ class Actors {
 
   actors::Context& context() { return context_; }
   http::Handles handles() const {
-    return {context_.directory, inbox_, context_.writers, context_.readers};
+    return {context_.directory, inbox_, context_.writers, edge_readers_};
   }
 
   /// Loads the tenants that have messages to send, and gives these to the outbox worker, which
@@ -214,12 +230,14 @@ class Actors {
     wait_for(context_.delivery);  // it reads the handles that are dropped below
     wait_for(context_.directory);
     for (auto& writer : context_.writers) end(writer);
-    for (auto& reader : context_.readers) end(reader);
+    for (auto& reader : readers_) end(reader);
     end(inbox_);
     end(sandbox_);
     end(outbound_);
     context_.writers.clear();
     context_.readers.clear();
+    edge_readers_.clear();
+    readers_.clear();
     context_.directory = nullptr;
     context_.delivery = nullptr;
     inbox_ = nullptr;
@@ -235,7 +253,7 @@ class Actors {
       watched.push_back({name, handle.address()});
     };
     for (auto& writer : context_.writers) add("persistence", writer);
-    for (auto& reader : context_.readers) add("query", reader);
+    for (auto& reader : readers_) add("query", reader);
     add("directory", context_.directory);
     add("delivery", context_.delivery);
     add("inbox", inbox_);
@@ -282,6 +300,8 @@ class Actors {
   caf::actor_system& system_;
   caf::scoped_actor self_;
   actors::Context context_;
+  std::vector<query_actor> readers_;       ///< all of them
+  std::vector<query_actor> edge_readers_;  ///< those that API reads use
   inbox_actor inbox_;
   outbound_actor outbound_;
   sandbox_actor sandbox_;

@@ -31,6 +31,8 @@ struct LimitsConfig {
   std::size_t connections_per_ip_max = 256;
   std::chrono::seconds header_timeout_s{10};
   std::chrono::seconds body_timeout_s{30};
+  std::chrono::seconds body_rate_grace_s{5};
+  std::size_t body_bytes_per_s_min = 1024;
   std::chrono::seconds keep_alive_s{60};
   std::chrono::seconds write_stall_s{20};
   std::size_t body_bytes_max = 1u << 20;
@@ -41,8 +43,14 @@ struct LimitsConfig {
   std::size_t requests_per_minute_max = 1200;
   std::size_t stranger_requests_per_15_min_max = 100;
   std::size_t stranger_quota_on_loopback = 0;
+  std::size_t webhooks_per_minute_max = 1'200'000;
   std::size_t in_flight_per_tenant_max = 512;
+  std::size_t in_flight_shared_max = 32;
   std::size_t in_flight_max = 4096;
+  std::size_t reads_in_flight_max = 64;
+  Millis admission_wait_ms{500};
+  Millis loop_lag_ms_max{1000};
+  std::size_t memory_bytes_max = 512u << 20;
 };
 
 struct LiveConfig {
@@ -52,6 +60,7 @@ struct LiveConfig {
   std::size_t queue_events_max = 512;
   std::size_t held_bytes_max = 64u << 20;
   std::chrono::seconds mark_s{10};
+  std::chrono::seconds resync_patience_s{10};
   std::size_t replay_events_max = 100000;
   std::size_t ring_events_max = 1024;
   std::size_t commands_per_s_max = 20;
@@ -62,7 +71,7 @@ struct LiveConfig {
 struct DatabaseConfig {
   std::string url;
   int writers = 1;
-  int readers = 2;
+  int readers = 3;
   std::size_t group_max = 256;
   Millis commit_deadline_ms{1000};
   Millis read_deadline_ms{5000};
@@ -73,7 +82,7 @@ struct ActorsConfig {
   std::size_t throughput = 100;
   Millis conversation_idle_ms{60000};
   Millis tenant_idle_ms{300000};
-  std::size_t conversation_queue_max = 256;
+  std::size_t conversation_queue_max = 64;
 };
 
 struct LogConfig {

@@ -3,12 +3,15 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <deque>
 #include <stdexcept>
 
 #include "bench/support/measure.hpp"
@@ -132,6 +135,177 @@ Answers send_all(std::uint16_t port, std::size_t connections,
     if (c.fd >= 0) close(c.fd);
   close(poll);
   return answers;
+}
+
+namespace {
+
+/// One stream at work.
+struct Sender {
+  struct Line {
+    int fd = -1;
+    Sender* of = nullptr;
+    std::size_t request = 0;
+    double due = 0;
+    bool busy = false;
+    bool counts = false;
+    std::string received;
+  };
+  const Stream* stream = nullptr;
+  Flow flow;
+  std::vector<Line> lines;
+  std::vector<Line*> idle;
+  std::deque<double> waiting;      ///< when those were due that have no connection yet
+  std::deque<std::size_t> again;   ///< refused requests
+  std::size_t fresh = 0;           ///< the first request that was never sent
+  std::size_t arrivals = 0;
+  std::size_t open = 0;            ///< requests without an answer
+
+  bool has_request() const { return !again.empty() || fresh < stream->requests->size(); }
+  std::size_t take_request() {
+    // Redeliveries come later, as with providers.
+    if (fresh < stream->requests->size()) return fresh++;
+    auto first = again.front();
+    again.pop_front();
+    return first;
+  }
+};
+
+void watch(int poll, Sender::Line& line) {
+  epoll_event interest{};
+  interest.events = EPOLLIN;
+  interest.data.ptr = &line;
+  epoll_ctl(poll, EPOLL_CTL_ADD, line.fd, &interest);
+}
+
+/// As many as the system lets us have: a flood has more connections than a program usually opens.
+void allow_many_files() {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/// Sends what is due, as far as there are connections.
+void send_due(Sender& s, double now, double settle) {
+  while (!s.waiting.empty() && !s.idle.empty() && s.has_request()) {
+    auto& line = *s.idle.back();
+    s.idle.pop_back();
+    line.due = s.waiting.front();
+    s.waiting.pop_front();
+    line.request = s.take_request();
+    line.busy = true;
+    line.counts = now >= settle;
+    line.received.clear();
+    auto& bytes = (*s.stream->requests)[line.request];
+    if (send(line.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(bytes.size()))
+      throw std::runtime_error("the load cannot send");
+    s.flow.sent += line.counts;
+    ++s.open;
+  }
+}
+
+void take_answer(Sender::Line& line, int status, double now) {
+  auto& s = *line.of;
+  --s.open;
+  bool refused = status == 503 || status == 429;
+  if (refused) s.again.push_back(line.request);
+  if (!line.counts) return;
+  if (status == 200) {
+    ++s.flow.good;
+    s.flow.seconds.push_back(now - line.due);
+    s.flow.answered_at.push_back(now);
+    return;
+  }
+  s.flow.last_not_good_at = now;
+  if (refused) {
+    ++s.flow.refused;
+    s.flow.refused_without_retry_after +=
+        line.received.find("\r\nRetry-After: ") == std::string::npos;
+  } else if (status >= 500) {
+    ++s.flow.other_5xx;
+  } else {
+    ++s.flow.failed;
+  }
+}
+
+}  // namespace
+
+std::vector<Flow> send_at_rate(std::uint16_t port, const std::vector<Stream>& streams,
+                               double seconds, double settle,
+                               const std::function<void()>& settled) {
+  constexpr double patience_s = 5;
+  allow_many_files();
+  int poll = epoll_create1(EPOLL_CLOEXEC);
+  std::vector<Sender> senders(streams.size());
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    auto& s = senders[i];
+    s.stream = &streams[i];
+    s.lines.resize(streams[i].connections);
+    for (auto& line : s.lines) {
+      line.fd = connect_to(port);
+      line.of = &s;
+      watch(poll, line);
+      s.idle.push_back(&line);
+    }
+  }
+  auto begin = Clock::now();
+  std::vector<epoll_event> events(1024);
+  char bytes[16384];
+  bool told = !settled;
+  auto under_way = [&] {
+    return std::any_of(senders.begin(), senders.end(), [](auto& s) { return s.open > 0; });
+  };
+  for (double now = 0; now < seconds || (under_way() && now < seconds + patience_s);
+       now = seconds_since(begin)) {
+    double next = seconds;
+    if (!told && now >= settle) {
+      told = true;
+      settled();
+    }
+    for (auto& s : senders) {
+      auto due = static_cast<std::size_t>(std::min(now, seconds) * s.stream->per_second);
+      for (; s.arrivals < due; ++s.arrivals) {
+        auto at = static_cast<double>(s.arrivals) / s.stream->per_second;
+        s.waiting.push_back(at);
+        s.flow.due += at >= settle;
+      }
+      if (now < seconds) send_due(s, now, settle);
+      next = std::min(next, static_cast<double>(s.arrivals + 1) / s.stream->per_second);
+    }
+    auto pause = now < seconds ? std::clamp(next - now, 0.0, 0.05) : 0.05;
+    timespec wait{0, static_cast<long>(pause * 1e9)};
+    int n = epoll_pwait2(poll, events.data(), static_cast<int>(events.size()), &wait, nullptr);
+    now = seconds_since(begin);
+    for (int i = 0; i < n; ++i) {
+      auto& line = *static_cast<Sender::Line*>(events[static_cast<std::size_t>(i)].data.ptr);
+      auto& s = *line.of;
+      auto got = recv(line.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+      if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+      if (got > 0) line.received.append(bytes, static_cast<std::size_t>(got));
+      int status = got > 0 ? whole_answer(line.received) : -1;
+      if (status == 0) continue;
+      bool ended = status < 0 ||
+                   line.received.find("\r\nConnection: close\r\n") != std::string::npos;
+      if (std::exchange(line.busy, false)) {
+        take_answer(line, status, now);
+        s.idle.push_back(&line);
+      }
+      if (ended) {
+        close(line.fd);
+        line.fd = connect_to(port);
+        watch(poll, line);
+      }
+    }
+  }
+  std::vector<Flow> flows;
+  for (auto& s : senders) {
+    s.flow.failed += s.open;
+    for (auto& line : s.lines) close(line.fd);
+    flows.push_back(std::move(s.flow));
+  }
+  close(poll);
+  return flows;
 }
 
 }  // namespace sara::bench

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,5 +30,33 @@ struct Answers {
 /// that breaks is opened again; its request counts as unanswered. Stops after two minutes.
 Answers send_all(std::uint16_t port, std::size_t connections,
                  const std::vector<std::string>& requests);
+
+/// Requests that come at their own rate, whether or not the server keeps up: an open loop.
+struct Stream {
+  double per_second = 0;
+  std::size_t connections = 0;  ///< with one request at a time on each, as HTTP clients do
+  const std::vector<std::string>* requests = nullptr;  ///< distinct ones; a refused one comes again
+};
+
+/// What became of a stream. A request for which no connection is free waits at the client's.
+struct Flow {
+  std::size_t due = 0;     ///< arrivals in the time measured
+  std::size_t sent = 0;
+  std::size_t good = 0;    ///< answered 200
+  std::size_t refused = 0;  ///< 503 or 429
+  std::size_t refused_without_retry_after = 0;
+  std::size_t other_5xx = 0;
+  std::size_t failed = 0;  ///< any other answer, or a connection that broke
+  std::vector<double> seconds;      ///< of the good ones, from when they were due to their answer
+  std::vector<double> answered_at;  ///< of the good ones, since the start
+  double last_not_good_at = 0;      ///< since the start; 0: all were good
+};
+
+/// Runs the streams side by side for so many seconds and waits, a little, for what is under way. A
+/// stream that has sent all its requests is still. With settle > 0, what is sent in the first
+/// seconds is not counted, and settled() is called when they are over.
+std::vector<Flow> send_at_rate(std::uint16_t port, const std::vector<Stream>& streams,
+                               double seconds, double settle = 0,
+                               const std::function<void()>& settled = {});
 
 }  // namespace sara::bench

@@ -96,8 +96,7 @@ Task<Response> create_once(Service& s, Request& r, const Idempotency& idempotenc
 }
 
 Task<Response> create(Service& s, Request& r) {
-  auto admission = s.admit(r.principal->tenant_id);
-  if (!admission) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   Service::Work work = [&s, &r](const Idempotency& idempotency) {
     return create_once(s, r, idempotency);
   };

@@ -159,8 +159,7 @@ Task<Response> send_once(Service& s, Request& r, const Idempotency& idempotency)
 }
 
 Task<Response> send_message(Service& s, Request& r) {
-  auto admission = s.admit(r.principal->tenant_id);
-  if (!admission) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   Service::Work work = [&s, &r](const Idempotency& idempotency) {
     return send_once(s, r, idempotency);
   };
@@ -197,8 +196,7 @@ Task<Response> open_once(Service& s, Request& r, const Idempotency& idempotency)
 }
 
 Task<Response> open(Service& s, Request& r) {
-  auto admission = s.admit(r.principal->tenant_id);
-  if (!admission) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   Service::Work work = [&s, &r](const Idempotency& idempotency) {
     return open_once(s, r, idempotency);
   };

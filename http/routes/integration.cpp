@@ -226,8 +226,7 @@ Task<Response> create_once(Service& s, Request& r, const Idempotency& idempotenc
 }
 
 Task<Response> create(Service& s, Request& r) {
-  auto admission = s.admit(r.principal->tenant_id);
-  if (!admission) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   Service::Work work = [&s, &r](const Idempotency& idempotency) {
     return create_once(s, r, idempotency);
   };
@@ -299,8 +298,7 @@ Task<Response> show(Service& s, Request& r) {
 }
 
 Task<Response> change(Service& s, Request& r) {
-  auto admission = s.admit(r.principal->tenant_id);
-  if (!admission) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   auto doc = object_body(r, {"name", "credentials", "settings", "base_url"});
   if (!doc) co_return problem(doc.error(), r);
   auto root = doc->root();
@@ -339,8 +337,7 @@ Task<Response> change(Service& s, Request& r) {
 }
 
 Task<Response> remove(Service& s, Request& r) {
-  auto admission = s.admit(r.principal->tenant_id);
-  if (!admission) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   auto found = co_await find(s, r);
   if (!found) co_return problem(found.error(), r);
   auto gone = std::make_shared<RegistryChange>();

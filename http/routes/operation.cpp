@@ -17,7 +17,7 @@ Task<Response> ready(Service& s, Request& r) {
     error.detail = "the server is starting or stopping";
     co_return problem(error, r);
   }
-  if (s.shared->fenced) co_return problem(s.overloaded(), r);
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
   Ping ping;
   auto pong = co_await s.bridge.ask(s.reader(), std::chrono::seconds(2), std::move(ping));
   if (!pong || !pong->ok) {
@@ -64,8 +64,9 @@ void mount_operation(Router& router, Service& s, FeedHub& hub) {
   router.get("/ready", Scope::open, when_ready);
   router.get("/readyz", Scope::open, when_ready);
   router.get("/metrics", Scope::open, [](Request& r) { return metrics(r); });
-  router.get("/debug/actors", Scope::credential,
-             [&s, &hub](Request& r) { return actors(s, hub, r); });
+  router
+      .get("/debug/actors", Scope::credential, [&s, &hub](Request& r) { return actors(s, hub, r); })
+      .traffic = domain::Traffic::operation;
 }
 
 }  // namespace sara::http

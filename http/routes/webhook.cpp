@@ -47,8 +47,8 @@ Task<void> wait_for(const BatchPtr& batch, std::size_t left) {
         boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
 }
 
-/// A conversation takes 256 commands at once: a batch may all be one contact's.
-constexpr std::size_t under_way_max = 128;
+/// A conversation lets 64 commands wait: a batch may all be one contact's.
+constexpr std::size_t under_way_max = 32;
 
 /// One command of a batch. `otherwise` tells where its events go if its target refuses it for good.
 template <class Command>
@@ -171,11 +171,7 @@ Task<Response> receive(Service& s, Request& r) {
   }
   auto codec = s.codec(*integration);
   if (!codec) co_return problem(codec.error(), r);
-  auto admission = s.admit(integration->tenant_id);
-  if (!admission) {
-    shed.add();
-    co_return problem(s.overloaded(), r);
-  }
+  if (auto fenced = s.fenced()) co_return problem(*fenced, r);
 
   std::string url = s.options.public_base_url + r.target;
   providers::WebhookRequest request;
@@ -221,14 +217,22 @@ Task<Response> receive(Service& s, Request& r) {
 
 void mount_webhooks(Router& router, Service& service) {
   auto handler = [&service](Request& r) { return receive(service, r); };
-  router.post("/webhooks/{provider}/{endpoint}", Scope::open, Body::webhook, handler);
+  const Owner owner = [&service](const Request& r) {
+    auto tenant = service.tenants.find_by_endpoint(std::string(r.param("endpoint")));
+    return tenant ? tenant->id : TenantId{};
+  };
+  router.post("/webhooks/{provider}/{endpoint}", Scope::open, Body::webhook, handler).owner = owner;
   // Inbound mail may be larger; what is no mail is held to 4 MiB all the same.
-  router.post("/webhooks/sendgrid/{endpoint}", Scope::open, Body::multipart,
-              [&service](Request& r) {
-                r.params.emplace_back("provider", "sendgrid");
-                return receive(service, r);
-              });
-  router.get("/webhooks/{provider}/{endpoint}", Scope::open, handler);
+  router
+      .post("/webhooks/sendgrid/{endpoint}", Scope::open, Body::multipart,
+            [&service](Request& r) {
+              r.params.emplace_back("provider", "sendgrid");
+              return receive(service, r);
+            })
+      .owner = owner;
+  auto& by_get = router.get("/webhooks/{provider}/{endpoint}", Scope::open, handler);
+  by_get.traffic = domain::Traffic::webhook;
+  by_get.owner = owner;
 }
 
 }  // namespace sara::http

@@ -345,7 +345,8 @@ TEST_CASE("live: who asks for more than the journal replays is told to reload") 
 }
 
 TEST_CASE("live: a reader that falls behind is told so, and resumes without a gap") {
-  Server server(Environment{{"MADANSARA_LIVE_QUEUE_EVENTS_MAX", "64"}});
+  Server server(Environment{{"MADANSARA_LIVE_QUEUE_EVENTS_MAX", "64"},
+                            {"MADANSARA_LIVE_RESYNC_PATIENCE_S", "600"}});
   Shop shop(server);
   Twilio twilio(shop.api);
   std::string padding(1500, '.');

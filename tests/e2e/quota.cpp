@@ -1,5 +1,5 @@
-// Request quotas: told on every API answer, kept for each key and for strangers, never for
-// webhooks.
+// Request quotas: told on every API answer, kept for each key and for strangers; webhooks have a
+// wide one of their own.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,10 +21,12 @@ std::string problem_type(const Answer& answer) {
 
 TEST_CASE("quota: a key that asks too often is told when to come back; others are not") {
   Server server({{"MADANSARA_LIMITS_REQUESTS_PER_MINUTE_MAX", "20"},
-                 {"MADANSARA_LIMITS_STRANGER_REQUESTS_PER_15_MIN_MAX", "5"}});
+                 {"MADANSARA_LIMITS_STRANGER_REQUESTS_PER_15_MIN_MAX", "5"},
+                 {"MADANSARA_LIMITS_WEBHOOKS_PER_MINUTE_MAX", "120"}});
   Shop shop(server);
   Shop other(server);
   Twilio twilio(shop.api);
+  Twilio theirs(other.api);
 
   int refused = 0;
   for (int i = 0; i < 40; ++i) {
@@ -41,10 +43,16 @@ TEST_CASE("quota: a key that asks too often is told when to come back; others ar
   }
   CHECK(refused > 10);
   CHECK(other.api.get("/api/v1/responses/inbox").status == 200);
-  // Providers have no part in it.
+  // Providers have no part in it, but a wide bucket of their own.
   auto statuses = send_all({.port = server.port(), .connections = 4},
                            std::vector<Ask>(100, twilio.message("SM1", "+15550100777", "hi")));
   CHECK(std::count(statuses.begin(), statuses.end(), 200) == 100);
+  Answer full;
+  for (int i = 0; i < 200 && full.status != 503; ++i)
+    full = shop.api.send(twilio.message("SM1", "+15550100777", "hi"));
+  CHECK(problem_type(full) == "/problems/overloaded");
+  CHECK(full.header("retry-after") != "");
+  CHECK(other.api.send(theirs.message("SM1", "+15550100777", "hi")).status == 200);
 }
 
 TEST_CASE("quota: guessing keys ends in 429, while a good key and operation go on") {

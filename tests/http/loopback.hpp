@@ -151,6 +151,7 @@ class Loopback {
     router_.post("/items", Scope::write, Body::json, to(&Loopback::echo));
     router_.remove("/items/{id}", Scope::credential, to(&Loopback::echo));
     router_.get("/gate", Scope::open, to(&Loopback::wait_at_gate));
+    router_.post("/slow-hook", Scope::open, Body::webhook, to(&Loopback::wait_at_gate));
     router_.get("/throw", Scope::open, to(&Loopback::throw_up));
     router_.get("/large", Scope::open, to(&Loopback::large));
     router_.get("/inject", Scope::open, to(&Loopback::inject));

@@ -266,7 +266,7 @@ TEST_CASE("session: bodies in flight have a common budget") {
   Loopback server{limits};
   const auto refused = ask(server, post("/echo", std::string(1001, 'x')));
   CHECK(kind(refused) == "503 overloaded");
-  CHECK(refused.header("retry-after") == "1");
+  CHECK(std::stoi("0" + refused.header("retry-after")) >= 1);
   for (int i = 0; i < 5; ++i) {  // What was taken is given back.
     CHECK(kind(ask(server, post("/echo", std::string(1000, 'x')))) == "200");
   }
@@ -493,7 +493,7 @@ TEST_CASE("session: connections over the limit are told so") {
     Client third{server};
     const auto answer = third.answer();
     CHECK(kind(answer) == "503 overloaded");
-    CHECK(answer.header("retry-after") == "1");
+    CHECK(std::stoi("0" + answer.header("retry-after")) >= 1);
     CHECK(answer.header("connection") == "close");
     CHECK(third.finish().closed());
   }
