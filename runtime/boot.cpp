@@ -19,6 +19,7 @@
 #include "http/io_thread.hpp"
 #include "messages/error.hpp"
 #include "runtime/directory.hpp"
+#include "runtime/memory.hpp"
 #include "runtime/outbound.hpp"
 #include "runtime/private_postgres.hpp"
 #include "runtime/secret_key.hpp"
@@ -308,6 +309,7 @@ Result<Database> open_database(const Config& config) {
 int serve(const LoadedConfig& loaded) {
   auto& config = loaded.config;
   log::set_level(level_of(config.log.level));
+  log::debug("server.memory", {{"settings", memory_settings()}});
   prepare_process();
   // Before any thread: all inherit the mask, and the main thread alone waits for the signals.
   auto signals = block_stop_signals();
