@@ -133,6 +133,7 @@ class Actors {
       : system_(system), self_(system) {
     context_.tenants = &tenants;
     context_.settings.conversation_idle = config.actors.conversation_idle_ms;
+    context_.settings.conversation_rest = config.actors.conversation_rest_ms;
     context_.settings.tenant_idle = config.actors.tenant_idle_ms;
     context_.settings.conversation_queue_max = config.actors.conversation_queue_max;
     for (int i = 0; i < config.database.readers; ++i)
