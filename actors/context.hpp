@@ -18,6 +18,7 @@ namespace sara::actors {
 
 struct Settings {
   Millis conversation_idle{60'000};
+  Millis conversation_rest{5'000};  ///< of quiet, then only its thread stays in memory
   Millis tenant_idle{300'000};
   std::size_t conversation_queue_max = 256;  ///< commands waiting in one conversation
   std::size_t parked_max = 10'000;           ///< commands waiting for an address to be looked up

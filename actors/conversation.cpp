@@ -3,7 +3,7 @@
 // leaves nothing to undo. After a failure the actor quits, and the next message loads it afresh.
 #include "actors/conversation.hpp"
 
-#include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <variant>
@@ -61,17 +61,18 @@ void answer_duplicate(Waiting& waiting) {
 using Self = conversation_actor::pointer;
 
 struct Desk : std::enable_shared_from_this<Desk> {
-  Desk(Self actor, Context* c, TenantId t, const Thread& thread)
-      : self(actor), context(c), tenant(t), committed(thread) {}
+  Desk(Self actor, Context* c, TenantId t, const Thread& thread, RestingPlacePtr place)
+      : self(actor), context(c), tenant(t), committed(thread), rest(std::move(place)) {}
 
   Self self;
   Context* context;
   TenantId tenant;
   Thread committed;
   Thread working;
-  std::deque<Waiting> queue;
+  RestingPlacePtr rest;
+  std::list<Waiting> queue;  ///< a deque would hold half a kilobyte while it is empty
   std::vector<Waiting> in_flight;
-  std::deque<std::string> recent_keys;  ///< committed: a redelivery is answered at once
+  std::list<std::string> recent_keys;  ///< committed: a redelivery is answered at once
   std::uint64_t activity = 0;
   /// Look-ups under way and who waits for them; nobody for some.
   std::map<std::uint64_t, caf::response_promise> reading;
@@ -282,7 +283,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
     if (!c.duplicates.empty()) {
       // The set was not written. What the database knows is acknowledged, the rest decided again.
       for (auto& key : c.duplicates) note_recent(key);
-      std::deque<Waiting> again;
+      std::list<Waiting> again;
       for (auto& waiting : in_flight)
         if (is_recent(key_of(waiting.command)))
           answer_duplicate(waiting);
@@ -443,11 +444,15 @@ struct Desk : std::enable_shared_from_this<Desk> {
     if (!draining || ended || committing || !queue.empty() || !reading.empty()) return;
     ended = true;
     fault::point("conversation.unload");
+    // All that it knows is committed: the next incarnation may start from it.
+    if (rest) rest->thread = std::make_shared<const Thread>(std::move(committed));
     self->quit(caf::exit_reason::normal);
   }
 
   void arm_idle_timer() {
-    self->delayed_send(self, context->settings.conversation_idle, caf::tick_atom_v, activity);
+    auto& settings = context->settings;
+    self->delayed_send(self, std::min(settings.conversation_rest, settings.conversation_idle),
+                       caf::tick_atom_v, activity);
   }
 
   void tick(std::uint64_t seen) {
@@ -479,10 +484,12 @@ struct Desk : std::enable_shared_from_this<Desk> {
 
 conversation_actor::behavior_type conversation(conversation_actor::pointer self, Context* context,
                                                TenantId tenant,
-                                               std::shared_ptr<const Thread> thread) {
-  auto desk = std::make_shared<Desk>(self, context, tenant, *thread);
+                                               std::shared_ptr<const Thread> thread,
+                                               RestingPlacePtr rest) {
+  auto desk = std::make_shared<Desk>(self, context, tenant, *thread, rest);
   desk->arm_idle_timer();
-  desk->look_for_unmatched();
+  // Who only rested has done that.
+  if (!rest || !rest->woken) desk->look_for_unmatched();
   return {
       [desk](ReceiveInbound& m) { return desk->accept<InboundReceived>(m); },
       [desk](ApplyReport& m) { return desk->accept<Applied>(m); },

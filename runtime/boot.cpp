@@ -151,6 +151,7 @@ class Actors {
       : system_(system), self_(system) {
     context_.tenants = &tenants;
     context_.settings.conversation_idle = config.actors.conversation_idle_ms;
+    context_.settings.conversation_rest = config.actors.conversation_rest_ms;
     context_.settings.tenant_idle = config.actors.tenant_idle_ms;
     context_.settings.conversation_queue_max = config.actors.conversation_queue_max;
     for (int i = 0; i < config.database.readers; ++i) {
@@ -358,6 +359,7 @@ Result<Database> open_database(const Config& config) {
 int serve(const LoadedConfig& loaded) {
   auto& config = loaded.config;
   log::set_level(level_of(config.log.level));
+  log::debug("server.memory", {{"settings", memory_settings()}});
   prepare_process();
   // Before any thread: all inherit the mask, and the main thread alone waits for the signals.
   auto signals = block_stop_signals();

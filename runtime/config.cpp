@@ -164,6 +164,8 @@ constexpr auto keys = std::to_array<Key>({
     number(SARA_KEY(actors, throughput), 1, million,
            "messages an actor takes before the next has its turn"),
     number(SARA_KEY(actors, conversation_idle_ms), 1, day_ms, "then a conversation leaves memory"),
+    number(SARA_KEY(actors, conversation_rest_ms), 1, day_ms,
+           "of quiet, then a conversation keeps its thread in memory, but no actor"),
     number(SARA_KEY(actors, tenant_idle_ms), 1, day_ms, "then a tenant leaves memory"),
     number(SARA_KEY(actors, conversation_queue_max), 1, million,
            "work waiting for one conversation; beyond: 503"),

@@ -81,6 +81,7 @@ struct ActorsConfig {
   int threads = 2;
   std::size_t throughput = 100;
   Millis conversation_idle_ms{60000};
+  Millis conversation_rest_ms{5000};
   Millis tenant_idle_ms{300000};
   std::size_t conversation_queue_max = 64;
 };

@@ -1,8 +1,10 @@
 // Key -> actor. Finds or activates the conversation or tenant meant and delegates, so that the
 // answer skips this desk; passivates the idle without losing a message (caf.md, section 4): an
 // entity is absent, loading, active or draining, and the directory alone changes that; what comes
-// while it is loading or draining is parked in order. Unknown addresses are looked up in groups,
-// and each address once, so that parallel first messages make one contact.
+// while it is loading or draining is parked in order. A conversation that is quiet for a while
+// rests first: its actor has drained, and its thread stays here until the idle time is over.
+// Unknown addresses are looked up in groups, and each address once, so that parallel first messages
+// make one contact.
 #include "runtime/directory.hpp"
 
 #include <deque>
@@ -24,6 +26,8 @@ using actors::Context;
 namespace {
 
 using Self = directory_actor::pointer;
+
+constexpr Millis sweep_every{1};
 
 struct AddressHash {
   std::size_t operator()(const AddressKey& k) const {
@@ -57,10 +61,16 @@ struct Slot {
   bool loading = false;  ///< no actor yet: its thread is being read
   bool settling = false;  ///< not yet: the writer has still to decide on what a crash left behind
   std::vector<Parked<Handle>> parked;
-  bool takes() const { return !draining && !loading; }
+  bool takes() const { return handle && !draining && !loading; }
 };
 
+using Steady = caf::actor_clock::time_point;
+
 struct ConversationSlot : Slot<conversation_actor> {
+  /// At rest there is no actor, but the thread it left behind.
+  std::shared_ptr<const Thread> thread;
+  Steady resting_since{};
+  actors::RestingPlacePtr rest;  ///< where the actor leaves its thread
   std::vector<AddressKey> addresses;
   std::vector<ConversationId> conversations;
 };
@@ -91,6 +101,9 @@ struct Directory : std::enable_shared_from_this<Directory> {
   std::uint64_t ends = 0;
   std::size_t reads = 0;
   std::size_t parked_count = 0;
+  /// In the order of their times. Who was woken since does not count.
+  std::deque<std::pair<EntityKey, Steady>> resting;
+  bool sweeping = false;
   bool stopping = false;
   Population population;
 
@@ -129,6 +142,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
     if (there == conversations.end())
       return to_contact<Answer>(m, key.tenant_id, ContactId{key.id}, {});
     auto& slot = there->second;
+    if (slot.thread) wake(key, slot);
     if (slot.takes()) return self->delegate(slot.handle, std::move(m));
     if (slot.parked.size() >= context->settings.conversation_queue_max)
       return to_caf(Errc::overloaded, "this conversation has too much waiting");
@@ -338,28 +352,47 @@ struct Directory : std::enable_shared_from_this<Directory> {
   ConversationSlot& activate(const EntityKey& key, std::shared_ptr<const Thread> thread) {
     auto [there, fresh] = conversations.try_emplace(key);
     auto& slot = there->second;
+    // Whoever is here knows better than the database.
+    if (!fresh && slot.thread) wake(key, slot);
     if (!fresh && !slot.loading) return slot;
     slot.loading = false;
-    slot.handle = self->spawn<caf::monitored + caf::lazy_init>(actors::conversation, context,
-                                                               key.tenant_id, std::move(thread));
-    conversation_of[slot.handle.address()] = key;
     ++population.activations;
-    auto parked = std::move(slot.parked);
-    slot.parked.clear();
-    for (auto& p : parked) hand_over(slot, p);
+    start(key, slot, std::move(thread), false);
     return slot;
   }
 
-  /// A conversation has ended: passivated, or after a failure. What is parked loads it afresh.
+  /// The thread that it left behind is what the database has: nobody else writes it.
+  void wake(const EntityKey& key, ConversationSlot& slot) {
+    start(key, slot, std::move(slot.thread), true);
+  }
+
+  void start(const EntityKey& key, ConversationSlot& slot, std::shared_ptr<const Thread> thread,
+             bool woken) {
+    slot.thread = nullptr;
+    if (context->settings.conversation_rest < context->settings.conversation_idle) {
+      slot.rest = std::make_shared<actors::RestingPlace>();
+      slot.rest->woken = woken;
+    }
+    slot.handle = self->spawn<caf::monitored + caf::lazy_init>(
+        actors::conversation, context, key.tenant_id, std::move(thread), slot.rest);
+    conversation_of[slot.handle.address()] = key;
+    auto parked = std::move(slot.parked);
+    slot.parked.clear();
+    for (auto& p : parked) hand_over(slot, p);
+  }
+
+  /// A conversation has ended: quiet, or after a failure. What is parked starts it afresh.
   void conversation_down(const caf::down_msg& down, const EntityKey& key) {
     auto there = conversations.find(key);
     auto& slot = there->second;
     ++ends;
     if (reads > 0) ended_at[key] = ends;
-    if (slot.draining)
-      ++population.passivations;
-    else
+    auto thread = slot.rest ? std::move(slot.rest->thread) : nullptr;
+    slot.rest = nullptr;
+    if (!slot.draining)
       ++population.restarts;
+    else if (!thread)
+      ++population.passivations;
     slot.handle = nullptr;
     slot.draining = false;
     if (down.reason != caf::exit_reason::normal &&
@@ -369,7 +402,20 @@ struct Directory : std::enable_shared_from_this<Directory> {
       await_writer(key, 2);
       return;
     }
-    come_again(there);
+    if (thread && !stopping)
+      lie_down(there, std::move(thread));
+    else
+      come_again(there);
+  }
+
+  /// The place of a conversation that has left its thread: it is woken at once if it is wanted.
+  void lie_down(Place there, std::shared_ptr<const Thread> thread) {
+    auto& [key, slot] = *there;
+    if (!slot.parked.empty()) return start(key, slot, std::move(thread), true);
+    slot.thread = std::move(thread);
+    slot.resting_since = self->clock().now();
+    resting.emplace_back(key, slot.resting_since);
+    sweep_later();
   }
 
   /// The place of a conversation that has ended: it comes back if it is wanted.
@@ -407,6 +453,32 @@ struct Directory : std::enable_shared_from_this<Directory> {
     there->second.settling = false;
     ended_at[key] = ++ends;  // What was read until now is old.
     come_again(there);
+  }
+
+  Millis rest_time() const {
+    return context->settings.conversation_idle - context->settings.conversation_rest;
+  }
+
+  /// Forgets who has rested for the rest of the idle time.
+  void sweep() {
+    sweeping = false;
+    auto now = self->clock().now();
+    for (; !resting.empty() && resting.front().second + rest_time() <= now; resting.pop_front()) {
+      auto there = conversations.find(resting.front().first);
+      if (there == conversations.end() || !there->second.thread ||
+          there->second.resting_since != resting.front().second)
+        continue;
+      ++population.passivations;
+      forget(there);
+    }
+    sweep_later();
+  }
+
+  /// A wish to unload nobody is the directory's own reminder.
+  void sweep_later() {
+    if (sweeping || resting.empty() || stopping) return;
+    sweeping = true;
+    self->delayed_send(self, std::max(sweep_every, rest_time() / 8), WantUnload{});
   }
 
   // -- tenants ----------------------------------------------------------------------------------
@@ -450,6 +522,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
   // -- passivation ------------------------------------------------------------------------------
 
   void unload(const WantUnload& m, const caf::actor_addr& sender) {
+    if (!m.tenant_id) return sweep();
     if (m.contact_id) {
       auto there = conversations.find({m.tenant_id, m.contact_id});
       if (there == conversations.end() || !there->second.takes() ||
@@ -484,7 +557,13 @@ struct Directory : std::enable_shared_from_this<Directory> {
   /// The server stops: everyone answers what it has and quits, then the directory does.
   void stop() {
     stopping = true;
-    for (auto& [key, slot] : conversations) drain(slot);
+    for (auto i = conversations.begin(); i != conversations.end();) {
+      auto there = i++;
+      if (there->second.thread)
+        forget(there);
+      else
+        drain(there->second);
+    }
     for (auto& [id, slot] : tenants) drain(slot);
     maybe_quit();
   }

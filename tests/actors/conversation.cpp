@@ -13,6 +13,7 @@ struct Stage : Theatre {
   std::shared_ptr<domain::Thread> thread = std::make_shared<domain::Thread>();
   conversation_actor conversation;
   FakeDirectory directory;
+  RestingPlacePtr rest;
 
   Stage() {
     auto contact = std::make_shared<domain::Contact>();
@@ -26,7 +27,7 @@ struct Stage : Theatre {
   void activate() {
     auto stored = memory.thread(tenant_id, thread->contact->id);
     conversation = spawn(actors::conversation, &context, tenant_id,
-                         stored ? stored : std::shared_ptr<const domain::Thread>(thread));
+                         stored ? stored : std::shared_ptr<const domain::Thread>(thread), rest);
     sched.run();
   }
 

@@ -167,6 +167,62 @@ TEST_CASE_FIXTURE(Stage, "directory: the idle are unloaded, and come back as the
   CHECK(rows().conversations.begin()->second.unread == 2);
 }
 
+TEST_CASE_FIXTURE(Stage, "directory: the quiet rest, and wake without the database") {
+  context.settings.conversation_rest = 200ms;
+  receive("hi");
+  advance(500ms);
+  CHECK(conversations() == "1");
+  memory.reads_fail = true;
+  receive("there");
+  sched.run();
+  CHECK(bodies() == "hi there");
+  CHECK(rows().conversations.begin()->second.unread == 2);
+  SUBCASE("the idle time goes on and forgets it") {
+    advance(900ms);
+    CHECK(conversations() == "1");
+    advance(400ms);
+    CHECK(conversations() == "0");
+    memory.reads_fail = false;
+    receive("again");
+    sched.run();
+    CHECK(bodies() == "hi there again");
+    CHECK(rows().contacts.size() == 1);
+  }
+  SUBCASE("every message begins it anew") {
+    for (auto* body : {"1", "2", "3", "4"}) {
+      advance(800ms);
+      CHECK(conversations() == "1");
+      receive(body);
+      sched.run();
+    }
+    CHECK(bodies() == "hi there 1 2 3 4");
+  }
+  SUBCASE("a stop forgets it") {
+    advance(500ms);
+    caf::anon_send(context.directory, Drain{true});
+    sched.run();
+    auto answer = receive("late");
+    sched.run();
+    CHECK(answer->text == "unavailable");
+  }
+}
+
+TEST_CASE_FIXTURE(Stage, "directory: who fails does not rest: the next message reads it afresh") {
+  context.settings.conversation_rest = 200ms;
+  receive("hi");
+  sched.run();
+  memory.failures_to_come = 1;
+  auto lost = receive("lost");
+  sched.run();
+  CHECK(lost->text == "unavailable");
+  auto reloads = memory.reloads;
+  auto answer = receive("there");
+  sched.run();
+  CHECK(answer->text == "received");
+  CHECK(memory.reloads > reloads);
+  CHECK(bodies() == "hi there");
+}
+
 TEST_CASE_FIXTURE(Stage, "directory: an error of the reader is answered, and the next try works") {
   memory.reads_fail = true;
   auto first = receive("hi");
@@ -308,10 +364,15 @@ TEST_CASE("directory: passivation under fire loses, doubles and reorders nothing
   constexpr int contacts = 4;
   constexpr int per_contact = 150;
   std::uint64_t reloads = 0;
-  for (auto seed : seeds(12)) {
+  for (auto seed : seeds(18)) {
     INFO("SARA_SEED=", seed);
     Stage stage;
     stage.context.settings.conversation_idle = 1ms;
+    // The later ones rest between.
+    if (seed > 12) {
+      stage.context.settings.conversation_idle = 3ms;
+      stage.context.settings.conversation_rest = 1ms;
+    }
     stage.memory.slow_reads = true;
     std::mt19937 random(seed);
     std::vector<AnswerPtr> answers;

@@ -1,4 +1,5 @@
-// Passivation under fire: conversations fall asleep after 5 ms and are woken by the next message.
+// Passivation under fire: conversations are unloaded after 5 ms, or rest then and are unloaded a
+// little later, and the next message wakes them.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -18,15 +19,12 @@ std::size_t from_environment(const char* name, std::size_t otherwise) {
   return value == nullptr ? otherwise : static_cast<std::size_t>(std::atoll(value));
 }
 
-}  // namespace
-
-TEST_CASE("passivation: no message is lost, doubled or out of order in its conversation") {
-  auto count = from_environment("SARA_PASSIVATION_MESSAGES", 20'000);
+void hurry(const Environment& environment, std::size_t count) {
   auto conversations = from_environment("SARA_PASSIVATION_CONVERSATIONS", 500);
   constexpr std::size_t connections = 20;
   REQUIRE(conversations % connections == 0);  // So one conversation stays on one connection.
 
-  Server server(Environment{{"MADANSARA_ACTORS_CONVERSATION_IDLE_MS", "5"}});
+  Server server(environment);
   Shop shop(server);
   Twilio twilio(shop.api);
   auto contact = [&](std::size_t i) {
@@ -56,4 +54,17 @@ TEST_CASE("passivation: no message is lost, doubled or out of order in its conve
   CHECK(stored == count);
   CHECK(wrong == 0);
   CHECK(server.command({"verify"}).status == 0);
+}
+
+}  // namespace
+
+TEST_CASE("passivation: no message is lost, doubled or out of order in its conversation") {
+  hurry({{"MADANSARA_ACTORS_CONVERSATION_IDLE_MS", "5"}},
+        from_environment("SARA_PASSIVATION_MESSAGES", 20'000));
+}
+
+TEST_CASE("passivation: nor is one where conversations rest before they are unloaded") {
+  hurry({{"MADANSARA_ACTORS_CONVERSATION_REST_MS", "5"},
+         {"MADANSARA_ACTORS_CONVERSATION_IDLE_MS", "80"}},
+        from_environment("SARA_PASSIVATION_MESSAGES", 20'000) / 4);
 }
