@@ -65,12 +65,13 @@ bool writes(Traffic traffic) { return traffic == Traffic::webhook || traffic == 
 
 // --- A pass ---------------------------------------------------------------------------------
 
-Gate::Pass::Pass(Gate& gate, Account& account, Traffic traffic, std::size_t under_way)
+Gate::Pass::Pass(Gate& gate, Account& account, Traffic traffic, std::size_t under_way,
+                 TimePoint since)
     : gate_(&gate),
       account_(&account),
       traffic_(traffic),
       under_way_(under_way),
-      since_(steady_clock::now()) {}
+      since_(since) {}
 
 Gate::Pass::Pass(Pass&& other) noexcept
     : gate_(std::exchange(other.gate_, nullptr)),
@@ -86,9 +87,10 @@ Gate::Pass::~Pass() {
 
 // --- The gate -------------------------------------------------------------------------------
 
-Gate::Gate(asio::io_context& io, const Limits& limits)
+Gate::Gate(asio::io_context& io, const Limits& limits, Now now)
     : io_(io),
       limits_(limits),
+      now_(std::move(now)),
       timer_(io),
       lag_gauge_(metric::gauge("madansara_loop_lag_seconds", "how late the event loop is")),
       memory_gauge_(metric::gauge("madansara_memory_bytes", "memory that the process occupies")),
@@ -134,7 +136,7 @@ domain::Pressure Gate::pressure(TimePoint now) const {
 std::optional<Refused> Gate::sheds(Traffic traffic) {
   if (traffic == Traffic::operation) return {};
   if (closed_) return Refused::closed;
-  auto now = pressure(steady_clock::now());
+  auto now = pressure(now_());
   // A webhook that could not be done in time waits for a place: refused at once, its client would
   // be back at once, and refusals would be all that the server does.
   if (traffic == Traffic::webhook) now.wait = 0;
@@ -143,12 +145,12 @@ std::optional<Refused> Gate::sheds(Traffic traffic) {
 }
 
 bool Gate::accepts_connections() const {
-  return domain::accepts_connections(pressure(steady_clock::now()));
+  return domain::accepts_connections(pressure(now_()));
 }
 
 bool Gate::has_place(TenantId tenant, Traffic traffic) {
   auto& of = kind(traffic);
-  if (writes(traffic) && pressure(steady_clock::now()).wait >= 1) return false;
+  if (writes(traffic) && pressure(now_()).wait >= 1) return false;
   const auto mine = account(tenant).under_way[static_cast<std::size_t>(traffic)];
   if (!tenant && mine >= unknown_max) return false;
   return domain::has_place(of.places, {of.under_way, mine, accounts_.size()});
@@ -159,9 +161,10 @@ Gate::Pass Gate::take(TenantId tenant, Traffic traffic) {
   const auto before = writes_under_way();
   ++mine.under_way[static_cast<std::size_t>(traffic)];
   ++kind(traffic).under_way;
-  Pass pass(*this, mine, traffic, before);
+  const auto now = now_();
+  Pass pass(*this, mine, traffic, before, now);
   if (writes(traffic)) {
-    entered_ = steady_clock::now();
+    entered_ = now;
     if (!silent_since_) silent_since_ = entered_;
   }
   return pass;
@@ -170,7 +173,7 @@ Gate::Pass Gate::take(TenantId tenant, Traffic traffic) {
 std::optional<Gate::Pass> Gate::try_enter(TenantId tenant, Traffic traffic) {
   if (closed_) return {};
   auto& mine = account(tenant);
-  mine.seen = steady_clock::now();
+  mine.seen = now_();
   // Who came first goes first.
   if (kind(traffic).waiting.waiting(tenant) > 0 || !has_place(tenant, traffic)) return {};
   return take(tenant, traffic);
@@ -181,7 +184,7 @@ void Gate::leave(Account& mine, Traffic traffic, std::size_t under_way, TimePoin
   --mine.under_way[static_cast<std::size_t>(traffic)];
   --kind(traffic).under_way;
   if (done && writes(traffic)) {
-    const auto now = steady_clock::now();
+    const auto now = now_();
     estimate_.observe(under_way, seconds(now - since));
     silent_since_.reset();
     if (writes_under_way() > 0) silent_since_ = now;
@@ -194,7 +197,7 @@ void Gate::wait(TenantId tenant, Traffic traffic, WaitingPtr caller) {
     answer(std::move(caller), {});
     return;
   }
-  caller->until = steady_clock::now() + limits_.admission_wait;
+  caller->until = now_() + limits_.admission_wait;
   ++waiting_;
   kind(traffic).waiting.push(tenant, std::move(caller));
   arm();
@@ -238,7 +241,7 @@ void Gate::arm() {
 
 /// Refuses those who have waited too long.
 void Gate::dismiss() {
-  const auto now = steady_clock::now();
+  const auto now = now_();
   const auto overdue = [now](const WaitingPtr& caller) { return caller->until <= now; };
   std::size_t dismissed = 0;
   for (auto& of : kinds_) {

@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -29,7 +30,9 @@ class Gate {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  Gate(boost::asio::io_context& io, const Limits& limits);
+  using Now = std::function<TimePoint()>;
+
+  Gate(boost::asio::io_context& io, const Limits& limits, Now now = std::chrono::steady_clock::now);
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
   ~Gate();
@@ -41,7 +44,7 @@ class Gate {
   /// A place under way, given back when it goes.
   class Pass {
    public:
-    Pass(Gate& gate, Account& account, Traffic traffic, std::size_t under_way);
+    Pass(Gate& gate, Account& account, Traffic traffic, std::size_t under_way, TimePoint since);
     Pass(Pass&& other) noexcept;
     Pass& operator=(Pass&&) = delete;
     ~Pass();
@@ -123,6 +126,7 @@ class Gate {
 
   boost::asio::io_context& io_;
   const Limits limits_;
+  const Now now_;
   boost::asio::steady_timer timer_;
   std::array<Kind, domain::traffic_kinds> kinds_;
   std::unordered_map<TenantId, Account> accounts_;

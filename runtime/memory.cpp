@@ -1,6 +1,6 @@
-// Few threads allocate much, so few arenas do. What is free goes back to the system within seconds,
-// also while nobody allocates: a passivated conversation or a closed socket costs nothing. Sanitizer
-// builds and test suites have no jemalloc: there the settings mean nothing.
+// Few threads allocate much, so few arenas do. What is free goes back to the system within
+// seconds, also while nobody allocates: a passivated conversation or a closed socket costs nothing.
+// Sanitizer builds and test suites have no jemalloc: there the settings mean nothing.
 #include "runtime/memory.hpp"
 
 #include <malloc.h>

@@ -221,7 +221,7 @@ TEST_CASE("slow client: a thousand of each kind are cut on time while others are
     CHECK(crowd.left(kind) == 0);
     CHECK(crowd.wronged(kind) == 0);
   }
-  CHECK(served > 0);
+  CHECK(served >= 2);
   CHECK(unserved == 0);
   MESSAGE(each, " of each kind; memory ", before, " MB, then at most ", largest_mb, " MB");
   CHECK(largest_mb < 512);
