@@ -8,6 +8,7 @@
 #include <optional>
 #include <variant>
 
+#include "actors/recent_keys.hpp"
 #include "base/fault.hpp"
 #include "base/log.hpp"
 #include "messages/error.hpp"
@@ -33,7 +34,6 @@ struct Waiting {
 };
 
 constexpr std::size_t commands_per_set_max = 64;
-constexpr std::size_t recent_keys_max = 16;
 constexpr auto unmatched_wait = std::chrono::hours{24};
 
 const std::string& key_of(const Command& command) {
@@ -72,7 +72,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   RestingPlacePtr rest;
   std::list<Waiting> queue;  ///< a deque would hold half a kilobyte while it is empty
   std::vector<Waiting> in_flight;
-  std::list<std::string> recent_keys;  ///< committed: a redelivery is answered at once
+  RecentKeys recent_keys;  ///< committed: a redelivery is answered at once
   std::uint64_t activity = 0;
   /// Look-ups under way and who waits for them; nobody for some.
   std::map<std::uint64_t, caf::response_promise> reading;
@@ -136,7 +136,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
         Waiting waiting = std::move(queue.front());
         queue.pop_front();
         auto& key = key_of(waiting.command);
-        if (!key.empty() && is_recent(key)) {
+        if (!key.empty() && recent_keys.contains(key)) {
           answer_duplicate(waiting);
           continue;
         }
@@ -282,10 +282,10 @@ struct Desk : std::enable_shared_from_this<Desk> {
     committing = false;
     if (!c.duplicates.empty()) {
       // The set was not written. What the database knows is acknowledged, the rest decided again.
-      for (auto& key : c.duplicates) note_recent(key);
+      for (auto& key : c.duplicates) recent_keys.add(key);
       std::list<Waiting> again;
       for (auto& waiting : in_flight)
-        if (is_recent(key_of(waiting.command)))
+        if (recent_keys.contains(key_of(waiting.command)))
           answer_duplicate(waiting);
         else
           again.push_back(std::move(waiting));
@@ -306,8 +306,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
   /// Everything of the set is committed: the thread is what it was decided to be; tell all who ask.
   void answer(const WriteSet& set, Sequence first) {
     for (auto& waiting : in_flight) {
-      auto& key = key_of(waiting.command);
-      if (!key.empty()) note_recent(key);
+      recent_keys.add(key_of(waiting.command));
       if (waiting.repeated) {
         answer_duplicate(waiting);
         continue;
@@ -339,6 +338,7 @@ struct Desk : std::enable_shared_from_this<Desk> {
 
   /// Store, then tell: the outbox row is committed, so the worker may have it.
   void tell_delivery(const WriteSet& set, Sequence first) {
+    if (set.deliveries.empty()) return;
     auto due = std::make_shared<std::vector<DueItem>>();
     for (auto& delivery : set.deliveries) {
       if (delivery.status != MessageStatus::queued || delivery.message_seq > 0) continue;
@@ -466,14 +466,6 @@ struct Desk : std::enable_shared_from_this<Desk> {
     arm_idle_timer();
   }
 
-  bool is_recent(const std::string& key) const {
-    return std::find(recent_keys.begin(), recent_keys.end(), key) != recent_keys.end();
-  }
-  void note_recent(const std::string& key) {
-    if (key.empty() || is_recent(key)) return;
-    recent_keys.push_back(key);
-    if (recent_keys.size() > recent_keys_max) recent_keys.pop_front();
-  }
   bool stands_in_flight(const std::string& key) const {
     return std::any_of(in_flight.begin(), in_flight.end(),
                        [&](const Waiting& w) { return key_of(w.command) == key; });
