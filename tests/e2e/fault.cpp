@@ -173,7 +173,7 @@ TEST_CASE("fault: Postgres is frozen under load") {
     CHECK(read.header("retry-after") != "");
     CHECK(HttpClient(server.port()).get("/ready").status == 503);
     while (Clock::now() < until) CHECK(load.refused(load.refusals() + 1, 10s));
-    CHECK(resident_bytes(server.pid()) < memory_max);
+    if (memory_is_ours) CHECK(resident_bytes(server.pid()) < memory_max);
   }
   CHECK(scene.back("frozen"));
   scene.ledger.note(load.finish());

@@ -205,7 +205,7 @@ TEST_CASE("live: a hundred readers that stop reading cost little, and others hea
   CHECK(std::count(statuses.begin(), statuses.end(), 200) == total);
   // Each may hold 256 KiB of frames; they are shared, so all together hold hardly more.
   constexpr std::int64_t mib = 1 << 20;
-  CHECK(resident_bytes(server) - before < 64 * mib);
+  if (memory_is_ours) CHECK(resident_bytes(server) - before < 64 * mib);
 }
 
 TEST_CASE("live: a peer that answers pings stays, one that is silent is cut") {

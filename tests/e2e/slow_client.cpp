@@ -224,7 +224,7 @@ TEST_CASE("slow client: a thousand of each kind are cut on time while others are
   CHECK(served >= 2);
   CHECK(unserved == 0);
   MESSAGE(each, " of each kind; memory ", before, " MB, then at most ", largest_mb, " MB");
-  CHECK(largest_mb < 512);
+  if (memory_is_ours) CHECK(largest_mb < 512);
   // All of them are gone, not only silent.
   CHECK(eventually(20s, [&] {
     auto text = HttpClient(server.port()).get("/metrics").body;
