@@ -56,6 +56,7 @@ PrivatePostgres must(Result<PrivatePostgres> result) {
   return std::move(*result);
 }
 
+/// A postmaster that has taken its pid file away has stopped, but is still about to end.
 void wait_until_dead(pid_t pid) {
   for (int i = 0; i < 500 && alive(pid); ++i) std::this_thread::sleep_for(Millis{10});
 }
@@ -79,6 +80,7 @@ TEST_CASE("private postgres: is made on first use, durable and without superuser
   CHECK(stat(("/proc/" + std::to_string(db.pid())).c_str(), &info) == 0);
   CHECK(info.st_uid != 0);
   CHECK(db.stop().value());
+  wait_until_dead(db.pid());
   CHECK_FALSE(alive(db.pid()));
   CHECK_FALSE(db.watch().value());
 }
@@ -103,6 +105,7 @@ TEST_CASE("private postgres: stops only with its last user") {
   CHECK_FALSE(one.stop().value());
   CHECK(alive(two.pid()));
   CHECK(two.stop().value());
+  wait_until_dead(two.pid());
   CHECK_FALSE(alive(two.pid()));
 }
 
