@@ -2,8 +2,6 @@
 // webhooks have activated, at rest (its thread and its places in the directory) and awake (its
 // actor besides), and what is left of it after it was passivated, in two cycles over the same
 // contacts. Held against idle actors of CAF without any state in a process of their own.
-#include <unistd.h>
-
 #include <cstdio>
 
 #include "base/json.hpp"
@@ -42,9 +40,10 @@ struct Bench {
     sound = false;
   }
 
-  std::size_t resident() {
+  /// How many there are: "conversations", all of them, or "resting".
+  std::size_t number_of(const char* name) {
     auto answer = api.get("/debug/actors").json();
-    return static_cast<std::size_t>(answer.root()["conversations"].integer().value_or(-1));
+    return static_cast<std::size_t>(answer.root()[name].integer().value_or(-1));
   }
 
   /// A message from each of so many contacts.
@@ -62,22 +61,26 @@ struct Bench {
     }
   }
 
-  /// The RSS once it has stopped to fall: memory is given back some time after it is free.
+  /// The RSS once it has stopped to fall: memory is given back some time after it is free, and the
+  /// allocator takes two seconds for it (runtime/memory.cpp).
   double settled() {
+    constexpr std::int64_t noise = 64 << 10;
+    constexpr double still_s = 3;
     auto last = resident_bytes(server.pid());
-    auto begin = std::chrono::steady_clock::now();
-    for (int still = 0; still < 15 && seconds_since(begin) < 15;) {
-      usleep(100'000);
+    auto fell = std::chrono::steady_clock::now();
+    bool still = eventually(std::chrono::seconds(30), [&] {
       auto now = resident_bytes(server.pid());
-      still = now < last - (64 << 10) ? 0 : still + 1;
+      if (now < last - noise) fell = std::chrono::steady_clock::now();
       last = now;
-    }
+      return seconds_since(fell) > still_s;
+    });
+    if (!still) complain("memory has not come to rest");
     return static_cast<double>(last);
   }
 
-  bool until_idle() {
+  bool until(const char* name, std::size_t wanted) {
     return eventually(std::chrono::milliseconds(idle_ms * 3 + 60'000),
-                      [&] { return resident() == 0; });
+                      [&] { return number_of(name) == wanted; });
   }
 };
 
@@ -104,19 +107,19 @@ double awake() {
 
 int main() {
   constexpr std::size_t rest_ms = 1'000;
-  Bench b(from_environment("SARA_BENCH_IDLE_MS", 20'000), rest_ms);
+  Bench b(from_environment("SARA_BENCH_IDLE_MS", 40'000), rest_ms);
   auto count = static_cast<double>(b.count);
   // Every path has been taken and every cache is there before the first is counted.
   b.hear_of(b.count, 2'000);
-  if (!b.until_idle()) b.complain("the first did not fall asleep");
+  if (!b.until("conversations", 0)) b.complain("the first did not fall asleep");
   double before = b.settled(), peak[2] = {}, trough[2] = {};
   for (int cycle = 0; cycle < 2; ++cycle) {
     b.hear_of(0, b.count);
-    usleep(2 * rest_ms * 1000);
+    if (!b.until("resting", b.count)) b.complain("not all are at rest");
     peak[cycle] = b.settled();
-    if (auto there = b.resident(); there != b.count)
+    if (auto there = b.number_of("conversations"); there != b.count)
       b.complain(std::to_string(there) + " conversations are resident");
-    if (!b.until_idle()) b.complain("not all were passivated");
+    if (!b.until("conversations", 0)) b.complain("not all were passivated");
     trough[cycle] = b.settled();
   }
   auto actor = reference(b.count);

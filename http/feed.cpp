@@ -6,7 +6,7 @@
 
 #include "base/log.hpp"
 #include "base/random.hpp"
-#include "http/admission.hpp"
+#include "http/request_form.hpp"
 #include "http/answer.hpp"
 
 namespace sara::http {

@@ -148,20 +148,19 @@ bool Gate::accepts_connections() const {
   return domain::accepts_connections(pressure(now_()));
 }
 
-bool Gate::has_place(TenantId tenant, Traffic traffic) {
+bool Gate::has_place(TenantId tenant, Traffic traffic, TimePoint now) {
   auto& of = kind(traffic);
-  if (writes(traffic) && pressure(now_()).wait >= 1) return false;
+  if (writes(traffic) && pressure(now).wait >= 1) return false;
   const auto mine = account(tenant).under_way[static_cast<std::size_t>(traffic)];
   if (!tenant && mine >= unknown_max) return false;
   return domain::has_place(of.places, {of.under_way, mine, accounts_.size()});
 }
 
-Gate::Pass Gate::take(TenantId tenant, Traffic traffic) {
+Gate::Pass Gate::take(TenantId tenant, Traffic traffic, TimePoint now) {
   auto& mine = account(tenant);
   const auto before = writes_under_way();
   ++mine.under_way[static_cast<std::size_t>(traffic)];
   ++kind(traffic).under_way;
-  const auto now = now_();
   Pass pass(*this, mine, traffic, before, now);
   if (writes(traffic)) {
     entered_ = now;
@@ -173,10 +172,11 @@ Gate::Pass Gate::take(TenantId tenant, Traffic traffic) {
 std::optional<Gate::Pass> Gate::try_enter(TenantId tenant, Traffic traffic) {
   if (closed_) return {};
   auto& mine = account(tenant);
-  mine.seen = now_();
+  const auto now = now_();
+  mine.seen = now;
   // Who came first goes first.
-  if (kind(traffic).waiting.waiting(tenant) > 0 || !has_place(tenant, traffic)) return {};
-  return take(tenant, traffic);
+  if (kind(traffic).waiting.waiting(tenant) > 0 || !has_place(tenant, traffic, now)) return {};
+  return take(tenant, traffic, now);
 }
 
 void Gate::leave(Account& mine, Traffic traffic, std::size_t under_way, TimePoint since,
@@ -207,14 +207,15 @@ void Gate::wait(TenantId tenant, Traffic traffic, WaitingPtr caller) {
 void Gate::let_in(Traffic traffic) {
   auto& of = kind(traffic);
   if (of.waiting.empty() || closed_ || sheds(traffic)) return;
+  const auto now = now_();
   TenantId whose;
   const auto may = [&](const TenantId& tenant) {
     whose = tenant;
-    return has_place(tenant, traffic);
+    return has_place(tenant, traffic, now);
   };
   while (auto next = of.waiting.pop(may)) {
     --waiting_;
-    answer(std::move(*next), take(whose, traffic));
+    answer(std::move(*next), take(whose, traffic, now));
   }
 }
 

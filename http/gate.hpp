@@ -112,8 +112,8 @@ class Gate {
 
   Kind& kind(Traffic traffic) { return kinds_[static_cast<std::size_t>(traffic)]; }
   Account& account(TenantId tenant);
-  bool has_place(TenantId tenant, Traffic traffic);
-  Pass take(TenantId tenant, Traffic traffic);
+  bool has_place(TenantId tenant, Traffic traffic, TimePoint now);
+  Pass take(TenantId tenant, Traffic traffic, TimePoint now);
   void leave(Account& account, Traffic traffic, std::size_t under_way, TimePoint since, bool done);
   void wait(TenantId tenant, Traffic traffic, WaitingPtr caller);
   void let_in(Traffic traffic);

@@ -6,7 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
-#include "http/admission.hpp"
+#include "http/request_form.hpp"
 #include "http/answer.hpp"
 
 namespace sara::http {

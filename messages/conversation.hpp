@@ -115,11 +115,12 @@ struct GetPopulation {
 };
 struct Population {
   std::uint64_t tenants = 0;
-  std::uint64_t conversations = 0;
+  std::uint64_t conversations = 0;  ///< in memory, those at rest included
   std::uint64_t parked = 0;
   std::uint64_t activations = 0;
   std::uint64_t passivations = 0;
   std::uint64_t restarts = 0;
+  std::uint64_t resting = 0;
 };
 
 #define SARA_INSPECT(Type, ...)                                                 \
@@ -148,7 +149,7 @@ SARA_INSPECT(WantUnload, x.tenant_id, x.contact_id)
 SARA_INSPECT(Drain, x.stop)
 SARA_INSPECT(GetPopulation, x.detail)
 SARA_INSPECT(Population, x.tenants, x.conversations, x.parked, x.activations, x.passivations,
-             x.restarts)
+             x.restarts, x.resting)
 
 /// The CONVERSATION actor: one contact's thread across channels, its single writer.
 using conversation_actor = caf::typed_actor<

@@ -217,6 +217,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
 
   using Place = std::unordered_map<EntityKey, ConversationSlot, EntityHash>::iterator;
   void forget(Place there) {
+    if (there->second.thread) --population.resting;
     for (auto& address : there->second.addresses) by_address.erase(address);
     for (auto id : there->second.conversations) by_conversation.erase({there->first.tenant_id, id});
     conversations.erase(there);
@@ -363,6 +364,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
 
   /// The thread that it left behind is what the database has: nobody else writes it.
   void wake(const EntityKey& key, ConversationSlot& slot) {
+    --population.resting;
     start(key, slot, std::move(slot.thread), true);
   }
 
@@ -413,6 +415,7 @@ struct Directory : std::enable_shared_from_this<Directory> {
     auto& [key, slot] = *there;
     if (!slot.parked.empty()) return start(key, slot, std::move(thread), true);
     slot.thread = std::move(thread);
+    ++population.resting;
     slot.resting_since = self->clock().now();
     resting.emplace_back(key, slot.resting_since);
     sweep_later();

@@ -16,8 +16,6 @@ namespace sara::bench {
 double cpu_seconds(pid_t pid);
 /// The same of a Postgres: of its postmaster, of all children alive and of those that have ended.
 double postgres_cpu_seconds(pid_t postmaster);
-/// Bytes of a process that lie in memory (RSS).
-std::int64_t resident_bytes(pid_t pid);
 
 double seconds_since(std::chrono::steady_clock::time_point begin);
 

@@ -45,6 +45,7 @@ Task<Response> actors(Service& s, FeedHub& hub, Request& r) {
   w.begin_object();
   number("tenants", p->tenants);
   number("conversations", p->conversations);
+  number("resting", p->resting);
   number("parked", p->parked);
   number("activations", p->activations);
   number("passivations", p->passivations);

@@ -53,6 +53,7 @@ inline void take(Answer& a, const messages::Answered& m) {
 inline void take(Answer& a, const messages::Listening&) { a.text = "listening"; }
 inline void take(Answer& a, const messages::Population& m) {
   a.text = std::to_string(m.conversations);
+  if (m.resting > 0) a.text += ", " + std::to_string(m.resting) + " at rest";
 }
 
 struct Theatre {

@@ -25,20 +25,13 @@ namespace {
 constexpr unsigned seed = 20261125;
 /// reliability.md, R9: back in service so long after the database is.
 constexpr auto back_within = 5s;
-constexpr std::size_t memory_max = 512u << 20;
+constexpr std::int64_t memory_max = 512 << 20;
 
 int from_environment(const char* name, int otherwise) {
   const char* value = std::getenv(name);
   return value == nullptr ? otherwise : std::atoi(value);
 }
 int cycles(int otherwise) { return from_environment("SARA_CYCLES", otherwise); }
-
-std::size_t resident_bytes(pid_t pid) {
-  std::istringstream status(read_file("/proc/" + std::to_string(pid) + "/status"));
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6)) << 10;
-  return 0;
-}
 
 /// Asks for service with messages of its own, beside the load.
 struct Probe {

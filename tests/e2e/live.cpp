@@ -39,13 +39,6 @@ std::int64_t live_sockets(HttpClient& api) {
 }
 
 /// Bytes of the server that lie in memory.
-std::int64_t resident_bytes(const Server& server) {
-  std::ifstream file("/proc/" + std::to_string(server.pid()) + "/statm");
-  std::int64_t size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
-
 std::string body_of(const Event& event) {
   return std::string(json::parse(event.data)->root()["body"].string_or(""));
 }
@@ -193,7 +186,7 @@ TEST_CASE("live: a hundred readers that stop reading cost little, and others hea
   }
   Feed awake(server.port(), shop.tenant.api_key);
   awake.subscribe();
-  auto before = resident_bytes(server);
+  auto before = resident_bytes(server.pid());
   Background load({.port = server.port(), .connections = 8, .repeats_of_503 = 1000}, asks);
   for (auto last = awake.hello_seq; last < awake.hello_seq + total;) {
     auto event = awake.next();
@@ -205,7 +198,7 @@ TEST_CASE("live: a hundred readers that stop reading cost little, and others hea
   CHECK(std::count(statuses.begin(), statuses.end(), 200) == total);
   // Each may hold 256 KiB of frames; they are shared, so all together hold hardly more.
   constexpr std::int64_t mib = 1 << 20;
-  if (memory_is_ours) CHECK(resident_bytes(server) - before < 64 * mib);
+  if (memory_is_ours) CHECK(resident_bytes(server.pid()) - before < 64 * mib);
 }
 
 TEST_CASE("live: a peer that answers pings stays, one that is silent is cut") {

@@ -17,13 +17,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::size_t resident_bytes(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
-  std::size_t size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-}
-
 std::size_t count(const std::vector<int>& statuses, int wanted) {
   return static_cast<std::size_t>(std::count(statuses.begin(), statuses.end(), wanted));
 }

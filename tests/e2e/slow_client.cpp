@@ -39,12 +39,7 @@ struct Client {
   bool cut = false;
 };
 
-std::size_t resident_mb(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
-  std::size_t size = 0, resident = 0;
-  file >> size >> resident;
-  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE)) >> 20;
-}
+std::int64_t resident_mb(pid_t pid) { return resident_bytes(pid) >> 20; }
 
 /// Many clients on one thread.
 class Crowd {
@@ -197,7 +192,8 @@ TEST_CASE("slow client: a thousand of each kind are cut on time while others are
   const auto before = resident_mb(server.pid());
   Crowd crowd(server.port(), kinds, each);
 
-  std::size_t served = 0, unserved = 0, largest_mb = 0;
+  std::size_t served = 0, unserved = 0;
+  std::int64_t largest_mb = 0;
   auto serve_others = [&](const std::string& body) {
     auto answer = shop.api.send(twilio.message("SM" + unique(), "+15550100777", body));
     (answer.status == 200 ? served : unserved) += 1;

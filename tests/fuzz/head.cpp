@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/text.hpp"
-#include "http/admission.hpp"
+#include "http/request_form.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace {

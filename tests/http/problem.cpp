@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "base/json.hpp"
-#include "http/admission.hpp"
+#include "http/request_form.hpp"
 #include "http/answer.hpp"
 #include "http/etag.hpp"
 

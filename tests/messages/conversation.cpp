@@ -188,7 +188,7 @@ TEST_CASE_FIXTURE(Wire, "messages: outcomes and housekeeping keep every field") 
   CHECK(round_trip(WantUnload{tenant, contact}).contact_id == contact);
   CHECK(round_trip(Drain{true}).stop);
   CHECK(round_trip(GetPopulation{true}).detail);
-  CHECK(round_trip(Population{1, 2, 3, 4, 5, 6}).restarts == 6);
+  CHECK(round_trip(Population{1, 2, 3, 4, 5, 6, 7}).resting == 7);
 }
 
 TEST_CASE_FIXTURE(Wire, "messages: cut bytes are an error, never a half-read message") {

@@ -97,6 +97,13 @@ struct Plan {
 
 }  // namespace
 
+std::int64_t resident_bytes(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  std::int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
 std::chrono::milliseconds patient(std::chrono::milliseconds time) {
   static const char* const factor = std::getenv("SARA_PATIENCE");
   static const int times = factor == nullptr ? 1 : std::clamp(std::atoi(factor), 1, 100);

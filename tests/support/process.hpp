@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ constexpr bool memory_is_ours = false;
 #else
 constexpr bool memory_is_ours = true;
 #endif
+
+/// Bytes of a process that lie in memory; 0 if it is gone.
+std::int64_t resident_bytes(pid_t pid);
 
 inline Deadline within(std::chrono::milliseconds time) {
   return Clock::now() + patient(time);

@@ -1,4 +1,4 @@
-#include "http/admission.hpp"
+#include "http/request_form.hpp"
 
 #include <algorithm>
 #include <array>
